@@ -1,0 +1,21 @@
+"""Errors that a user can mend. Each one's text is a sentence that says what is wrong and what would be right."""
+
+
+class SRError(Exception):
+    """Base of every error that is shown to the user as a sentence, never as a traceback."""
+
+
+class ImageError(SRError):
+    """A picture cannot be opened, is too large, or has a kind that is not supported."""
+
+
+class DataError(SRError):
+    """Training or evaluation pictures are missing, unreadable or too small."""
+
+
+class WeightsError(SRError):
+    """Weights are missing, damaged, or do not belong to the network they are loaded into."""
+
+
+class ConfigError(SRError):
+    """A setting is impossible by itself or together with another one."""
