@@ -1,0 +1,79 @@
+"""PSNR and SSIM as the super-resolution literature reports them."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sr_model.degrade import to_8bit
+
+DEFINITION = (
+    "PSNR and SSIM on the luma Y of ITU-R BT.601 (16 to 235), computed on pictures rounded to 8 bits, "
+    "with as many border pixels cut off as the scale. Higher is better for both."
+)
+
+
+def luma(x: Tensor) -> Tensor:
+    """Y of ITU-R BT.601, studio range: (N, 3, H, W) RGB in [0, 1] -> (N, 1, H, W) float64 in [16, 235]."""
+    weights = torch.tensor([65.481, 128.553, 24.966], dtype=torch.float64, device=x.device).view(1, 3, 1, 1)
+    return 16 + (x.double() * weights).sum(dim=1, keepdim=True)
+
+
+def psnr(x: Tensor, y: Tensor, data_range: float = 255.0) -> float:
+    """Peak signal-to-noise ratio in dB of two tensors of one shape; infinite where they are equal."""
+    _check(x, y)
+    mse = (x.double() - y.double()).square().mean().item()
+    return math.inf if mse == 0 else 10 * math.log10(data_range**2 / mse)
+
+
+def ssim(x: Tensor, y: Tensor, data_range: float = 255.0) -> float:
+    """Structural similarity (Wang et al. 2004): 11x11 Gaussian of sigma 1.5, K1 = 0.01, K2 = 0.03, no padding.
+
+    Takes two (N, C, H, W) tensors. Sides shorter than 11 pixels use the largest odd window that fits.
+    """
+    _check(x, y)
+    h, w = x.shape[-2:]
+    # The window is separable, and each side shrinks by itself on tiny pictures.
+    columns = _gaussian(min(11, h - 1 + h % 2), x).view(1, 1, -1, 1)
+    rows = _gaussian(min(11, w - 1 + w % 2), x).view(1, 1, 1, -1)
+
+    def blur(t: Tensor) -> Tensor:
+        return F.conv2d(F.conv2d(t, columns), rows)
+
+    x, y = (t.double().flatten(0, 1).unsqueeze(1) for t in (x, y))  # (N * C, 1, H, W)
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    mean_x, mean_y = blur(x), blur(y)
+    var_x, var_y = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2
+    covariance = blur(x * y) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    structure = (2 * covariance + c2) / (var_x + var_y + c2)
+    return (luminance * structure).mean().item()
+
+
+def score(prediction: Tensor, reference: Tensor, scale: int) -> tuple[float, float]:
+    """PSNR (dB) and SSIM of two (N, 3, H, W) RGB pictures in [0, 1] by DEFINITION.
+
+    A border is left on where a side would have no pixel without it.
+    """
+    _check(prediction, reference)
+    x, y = (_crop(luma(to_8bit(t)), scale) for t in (prediction, reference))
+    return psnr(x, y), ssim(x, y)
+
+
+def _crop(x: Tensor, border: int) -> Tensor:
+    h, w = x.shape[-2:]
+    dy = border if h > 2 * border else 0
+    dx = border if w > 2 * border else 0
+    return x[..., dy : h - dy, dx : w - dx]
+
+
+def _gaussian(size: int, like: Tensor) -> Tensor:
+    offsets = torch.arange(size, dtype=torch.float64, device=like.device) - size // 2
+    window = torch.exp(-(offsets**2) / (2 * 1.5**2))
+    return window / window.sum()
+
+
+def _check(x: Tensor, y: Tensor) -> None:
+    if x.shape != y.shape:
+        raise ValueError(f"the two pictures differ in shape: {tuple(x.shape)} and {tuple(y.shape)}")

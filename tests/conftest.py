@@ -1,0 +1,50 @@
+import os
+from pathlib import Path
+
+# Two threads are as fast as many on tiny networks, and results do not depend on the machine.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sr_model.model import Autoencoder, AutoencoderConfig, build
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def tiny_model(scale: int = 2, seed: int = 0) -> Autoencoder:
+    """A small network whose every weight matters: fresh ones start as bicubic and would pass tests by doing nothing."""
+    model = build(AutoencoderConfig(scale, width=8, latent_width=8, encoder_blocks=1, latent_blocks=1, decoder_blocks=1))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
+    return model.eval()
+
+
+@pytest.fixture
+def model() -> Autoencoder:
+    return tiny_model()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def photo() -> Image.Image:
+    """A real photo, 451x300."""
+    return Image.open(EXAMPLES / "chelsea.png").convert("RGB")
+
+
+@pytest.fixture
+def photo_folder(tmp_path: Path, photo: Image.Image) -> Path:
+    """Four different real photos of 120x96 pixels, one of them in a folder of its own."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for i, name in enumerate(("a.png", "b.png", "c.png", "more/d.png")):
+        photo.crop((i * 80, 60, i * 80 + 120, 156)).save(folder / name)
+    return folder
