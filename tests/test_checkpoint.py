@@ -1,0 +1,62 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from sr_model import checkpoint
+from sr_model.errors import DataError
+
+
+def save(folder: Path, step: int) -> Path:
+    return checkpoint.save(folder, step, {"x": torch.full((3,), step)}, {"step": step})
+
+
+def test_loaded_equals_saved_and_old_ones_go(tmp_path: Path) -> None:
+    """The newest comes back with its plain values, and only the newest few are kept."""
+    for step in (5, 900, 1000):
+        save(tmp_path, step)
+    tensors, meta, complaints = checkpoint.load_newest(tmp_path)
+    assert tensors["x"].tolist() == [1000] * 3
+    assert (meta, complaints) == ({"step": 1000}, [])
+    assert len(checkpoint.checkpoints(tmp_path)) == checkpoint.KEEP
+    assert len(list(tmp_path.iterdir())) == 2 * checkpoint.KEEP
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "no checksum"])
+def test_a_damaged_newest_is_found_and_the_one_before_used(tmp_path: Path, damage: str) -> None:
+    """A flipped bit, a missing end or a missing checksum are told by the file's name."""
+    save(tmp_path, 1)
+    path = save(tmp_path, 2)
+    data = bytearray(path.read_bytes())
+    if damage == "flip":
+        data[-1] ^= 1
+        path.write_bytes(data)
+    elif damage == "cut":
+        path.write_bytes(data[:-5])
+    else:
+        path.with_suffix(".sha256").unlink()
+    tensors, meta, complaints = checkpoint.load_newest(tmp_path)
+    assert (tensors["x"].tolist(), meta["step"]) == ([1] * 3, 1)
+    assert path.name in complaints[0]
+
+
+def test_nothing_whole_says_so(tmp_path: Path) -> None:
+    """Where there is no checkpoint the error says what to do."""
+    with pytest.raises(DataError, match="--run-dir"):
+        checkpoint.load_newest(tmp_path)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full in the middle of a write costs nothing that was there."""
+    path = tmp_path / "file"
+    checkpoint.write_atomically(path, b"old")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoint.write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,79 @@
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from sr_model import presets, weights
+from sr_model.errors import ConfigError, WeightsError
+from sr_model.model import build
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    weights.save(build(presets.config("nano", 2), seed=5), "nano", tmp_path, {"steps": 1}, {"Set5": {"psnr": 30.0}})
+    return tmp_path
+
+
+def test_loaded_equals_saved(folder: Path) -> None:
+    """The file and the json rebuild the very network, in evaluation mode."""
+    saved = build(presets.config("nano", 2), seed=5)
+    loaded, card = weights.load("nano", 2, folder)
+    assert all(torch.equal(saved.state_dict()[k], v) for k, v in loaded.state_dict().items())
+    assert not loaded.training
+    assert (card.training, card.metrics) == ({"steps": 1}, {"Set5": {"psnr": 30.0}})
+    assert card.sha256 == hashlib.sha256((folder / "nano-x2.safetensors").read_bytes()).hexdigest()
+    assert weights.available(folder) == [("nano", 2)]
+
+
+def test_a_flipped_bit_is_found(folder: Path) -> None:
+    """A damaged file is never loaded."""
+    path = folder / "nano-x2.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-7] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(WeightsError, match="sha256"):
+        weights.load("nano", 2, folder)
+
+
+def test_weights_of_another_network_are_refused(folder: Path) -> None:
+    """Loading is strict: a config that does not fit the tensors is an error, not a guess."""
+    path = folder / "nano-x2.json"
+    card = json.loads(path.read_text())
+    card["config"]["width"] = 32
+    path.write_text(json.dumps(card))
+    with pytest.raises(WeightsError, match="does not fit"):
+        weights.load("nano", 2, folder)
+
+
+def test_an_unknown_key_in_the_json_is_an_error(folder: Path) -> None:
+    """A json written for another version says so instead of being half understood."""
+    path = folder / "nano-x2.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"surprise": 1}))
+    with pytest.raises(WeightsError, match="surprise"):
+        weights.load("nano", 2, folder)
+
+
+def test_missing_weights_say_how_to_make_them(folder: Path) -> None:
+    """The error lists what there is and gives the command that trains the rest."""
+    with pytest.raises(WeightsError, match=r"there are: nano-x2.*train.py --preset base --scale 3"):
+        weights.load("base", 3, folder)
+    with pytest.raises(ConfigError, match="no preset"):
+        weights.load("nonsense", 2, folder)
+
+
+@pytest.mark.parametrize(("preset", "scale"), weights.available())
+def test_shipped_weights_are_whole_and_measured(preset: str, scale: int) -> None:
+    """Everything in weights/ loads, was made for its preset, and carries metrics and the names of its training sets."""
+    model, card = weights.load(preset, scale)
+    assert model.config == presets.config(preset, scale)
+    assert card.parameters == sum(p.numel() for p in model.parameters())
+    assert card.training["sets"]
+    for figures in card.metrics.values():
+        assert figures["psnr"] > figures["bicubic_psnr"]
+
+
+def test_something_is_shipped() -> None:
+    """The default preset works right after a clone."""
+    assert ("base", 2) in weights.available()
