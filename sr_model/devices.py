@@ -1,0 +1,53 @@
+"""Which device there is and what it can do."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from sr_model.errors import ConfigError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """`cuda`, `cpu`, or for `auto` CUDA where there is one. Raises ConfigError for others."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cuda", "cpu"):
+        raise ConfigError(f"There is no device {name!r}; choose auto, cuda or cpu.")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("There is no CUDA device here; choose --device cpu or auto.")
+    return torch.device(name)
+
+
+def supports_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 arithmetic is in the hardware, where it doubles the speed of training."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.backends.cpu.get_cpu_capability()
+    return capabilities == "AVX512" and _cpu_flag("avx512_bf16")
+
+
+def available_cpus() -> int:
+    """Processors this process may use: the least of its affinity and its cgroup's quota, not the host's count."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        if quota != "max":
+            count = min(count, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass  # no cgroup, or an older kind
+    return count
+
+
+def describe(device: torch.device) -> str:
+    """For people: the name of the graphics card, or the number of processors."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def _cpu_flag(flag: str) -> bool:
+    try:
+        return flag in Path("/proc/cpuinfo").read_text().split("\n\n")[0].split()
+    except OSError:
+        return False

@@ -1,0 +1,417 @@
+"""Training: `TrainConfig` says what, `train` does it and can go on where it was stopped."""
+
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+from torch.utils.data import DataLoader
+
+from sr_model import checkpoint, data, figures, images, presets, weights
+from sr_model.data import Patches, Photo
+from sr_model.degrade import enlarge
+from sr_model.devices import choose_device, supports_bfloat16
+from sr_model.errors import ConfigError, DataError
+from sr_model.losses import LOSSES
+from sr_model.metrics import score
+from sr_model.model import Autoencoder, build, parameter_count
+from sr_model.progress import Progress
+
+BUNDLED_PHOTOS = Path(__file__).parent.parent / "examples"
+
+
+def _option(default: Any, help: str, **metadata: Any) -> Any:
+    return field(default=default, metadata={"help": help, **metadata})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides how a run goes. Each field is an option of train.py by the same name."""
+
+    preset: str = _option("base", "network to train", choices=tuple(presets.PRESETS))
+    scale: int = _option(2, "how many times larger the output is, per side", choices=(2, 3, 4))
+    data: tuple[str, ...] = _option((), "folder of photos, searched recursively; may be repeated (default: examples)")
+    val_data: str | None = _option(None, "folder of photos to validate on (default: a part of --data is held out)")
+    val_fraction: float = _option(0.1, "part of --data that is held out where --val-data is not given")
+    epochs: int = _option(50, "how often each photo's area is covered, on average")
+    max_steps: int | None = _option(None, "end after this many steps, and let the learning rate fall over them")
+    batch_size: int = _option(8, "patches per step")
+    patch_size: int = _option(48, "side of a low-resolution patch in pixels")
+    lr: float = _option(1e-3, "learning rate of Adam after warm-up; it falls to 0 along a cosine")
+    warmup_steps: int = _option(200, "steps over which the learning rate rises from 0")
+    loss: str = _option("l1", "what is minimised", choices=tuple(LOSSES))
+    ema: float = _option(0.999, "decay of the running mean of the weights, which is what is validated and kept")
+    precision: str = _option(
+        "auto",
+        "arithmetic of the training step; auto takes bfloat16 where the processor has it",
+        choices=("auto", "float32", "bfloat16"),
+    )
+    device: str = _option("auto", "cuda, cpu or auto")
+    seed: int = _option(0, "of the first weights, the split, the patches and their order")
+    val_every: int = _option(1000, "steps between validations; an epoch that is shorter is one interval")
+    init: str | None = _option(None, "folder with weights of the same preset and scale to start from")
+    run_dir: str | None = _option(None, "folder that the run writes to (default: runs/<preset>-x<scale>)")
+    resume: bool = _option(False, "go on where the run in --run-dir was stopped")
+
+    def __post_init__(self) -> None:
+        presets.config(self.preset, self.scale)
+        for name in ("epochs", "batch_size", "patch_size", "val_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{_flag(name)} is {getattr(self, name)}; it must be at least 1.")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ConfigError(f"--max-steps is {self.max_steps}; it must be at least 1.")
+        if self.patch_size < 8:
+            raise ConfigError(f"--patch-size is {self.patch_size}; it must be at least 8 pixels.")
+        if self.warmup_steps < 0:
+            raise ConfigError(f"--warmup-steps is {self.warmup_steps}; it must not be negative.")
+        if not 0 < self.lr < 1:
+            raise ConfigError(f"--lr is {self.lr}; it must lie between 0 and 1.")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"--ema is {self.ema}; it must be at least 0 and less than 1.")
+        if not 0 < self.val_fraction < 1:
+            raise ConfigError(f"--val-fraction is {self.val_fraction}; it must lie between 0 and 1.")
+        if self.resume and self.init:
+            raise ConfigError("--resume goes on with a run and --init begins one from other weights; choose one.")
+        if self.loss not in LOSSES:
+            raise ConfigError(f"--loss is {self.loss!r}; choose one of: {', '.join(LOSSES)}.")
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.run_dir or f"runs/{weights.name(self.preset, self.scale)}")
+
+    @property
+    def min_side(self) -> int:
+        """Smallest side of a training picture, in high-resolution pixels."""
+        return self.patch_size * self.scale
+
+
+# What may differ between a run and its resumption without making it another run.
+_FREE_ON_RESUME = {"resume", "run_dir", "epochs", "max_steps", "device", "val_every", "data", "val_data"}
+
+
+def train(config: TrainConfig, log: Progress | None = None) -> dict[str, float]:
+    """Train, validating now and then, and leave in `config.folder` what weights/ takes.
+
+    Writes `<preset>-x<scale>.safetensors` and .json of the best validation, `samples.png` (low, bicubic, prediction,
+    original), `history.jsonl` (a line per validation) and `checkpoints/`. Returns the best validation:
+    psnr, bicubic_psnr (dB) and step. Raises ConfigError and DataError; Ctrl-C and SIGTERM end it after a checkpoint.
+    """
+    log = log or Progress()
+    _check_folder(config)
+    device = choose_device(config.device)
+    patches, validation, sets = _load_data(config, log)
+    run = _Run(config, device, patches, validation, sets, log)
+    if config.resume:
+        run.resume()
+    elif config.init:
+        run.start_from(config.init)
+    run.announce()
+    with _stop_on_signal() as stopping, log:
+        run.loop(stopping)
+    return run.finish()
+
+
+class _Run:
+    """The state that lives on between steps."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        device: torch.device,
+        patches: Patches,
+        validation: list[Photo],
+        sets: dict[str, int],
+        log: Progress,
+    ) -> None:
+        self.config, self.device, self.patches, self.validation, self.log = config, device, patches, validation, log
+        self.sets = sets
+        self.folder = config.folder
+        self.bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and supports_bfloat16(device))
+        self.model = build(presets.config(config.preset, config.scale), config.seed)
+        self.model = self.model.to(device, memory_format=torch.channels_last)  # twice as fast on a CPU
+        self.ema = AveragedModel(self.model, multi_avg_fn=running_mean(config.ema))
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=True)
+        self.loss = LOSSES[config.loss]
+        self.steps_per_epoch = math.ceil(len(patches) / config.batch_size)
+        self.total_steps = config.max_steps or config.epochs * self.steps_per_epoch
+        self.interval = min(config.val_every, self.steps_per_epoch)
+        self.step = 0
+        self.seconds = 0.0  # of training, over all resumptions
+        self.best: dict[str, float] = {}
+        self.bicubic = self._validate(None)
+
+    # The state as tensors and plain values, for checkpoints.
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors = {f"model.{key}": value for key, value in self.model.state_dict().items()}
+        tensors |= {f"ema.{key}": value for key, value in self.ema.state_dict().items()}
+        for index, entry in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{key}": value for key, value in entry.items()}
+        return tensors
+
+    def checkpoint(self) -> None:
+        meta = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "config": asdict(self.config),
+            "patches": len(self.patches),
+        }
+        checkpoint.save(self.folder / "checkpoints", self.step, self._tensors(), meta)
+
+    def resume(self) -> None:
+        tensors, meta, complaints = checkpoint.load_newest(self.folder / "checkpoints")
+        for complaint in complaints:
+            self.log.warn(complaint)
+        for key, value in asdict(self.config).items():
+            if key not in _FREE_ON_RESUME and meta["config"].get(key) != _plain(value):
+                raise ConfigError(
+                    f"The run in {self.folder} was begun with {_flag(key)} {meta['config'].get(key)}, not {value}. "
+                    "Use the same, or another --run-dir."
+                )
+        if meta["patches"] != len(self.patches):
+            raise ConfigError(
+                f"The run in {self.folder} was begun on other photos ({meta['patches']} patches an epoch, now "
+                f"{len(self.patches)}). Use the same --data, or another --run-dir."
+            )
+        self.model.load_state_dict(_part(tensors, "model."))
+        self.ema.load_state_dict(_part(tensors, "ema."))
+        state = self.optimizer.state_dict()
+        parameters = list(self.model.parameters())
+        for key, value in _part(tensors, "optimizer.").items():
+            index, _, entry = key.partition(".")
+            if value.dim():
+                # The fused optimizer walks memory: its means must lie there as the parameter does, channels last.
+                value = torch.empty_like(parameters[int(index)], dtype=value.dtype).copy_(value)
+            state["state"].setdefault(int(index), {})[entry] = value
+        self.optimizer.load_state_dict(state)
+        self.step, self.seconds, self.best = meta["step"], meta["seconds"], meta["best"]
+
+    def start_from(self, folder: str) -> None:
+        model, _ = weights.load(self.config.preset, self.config.scale, folder)
+        self.model.load_state_dict(model.state_dict())
+        self.ema.module.load_state_dict(model.state_dict())
+        self.best = {"psnr": self._validate(self.ema.module), "bicubic_psnr": self.bicubic, "step": 0}
+
+    # What is said.
+
+    def announce(self) -> None:
+        c = self.config
+        self.log.say(
+            f"{weights.name(c.preset, c.scale)}: {parameter_count(self.model):,} parameters, on "
+            f"{self.device.type} in {'bfloat16' if self.bfloat16 else 'float32'}"
+        )
+        self.log.say(
+            f"{len(self.patches.photos)} photos for training ({', '.join(f'{k} {n}' for k, n in self.sets.items())}), "
+            f"{len(self.validation)} for validation (bicubic: {self.bicubic:.2f} dB)"
+        )
+        self.log.say(
+            f"{self.total_steps:,} steps of {c.batch_size} patches, {self.steps_per_epoch:,} steps an epoch, "
+            f"validation every {self.interval:,}; the run is kept in {self.folder}"
+        )
+        if self.step:
+            self.log.say(f"Going on after step {self.step:,}")
+
+    # The work.
+
+    def loop(self, stopping: threading.Event) -> None:
+        self.log.start(self.total_steps, self.step, self.config.batch_size)
+        began, before = time.monotonic(), self.seconds
+        for low, high in self._batches():
+            self._set_learning_rate()
+            loss = self._train_step(low, high)
+            self.step += 1
+            self.seconds = before + time.monotonic() - began
+            if self.step % 20 == 0 or self.step == self.total_steps:
+                self.log.step(self.step, loss.item(), self.optimizer.param_groups[0]["lr"])
+            if self.step % self.interval == 0 or self.step == self.total_steps:
+                self._validation_round(loss.item())
+                self.checkpoint()
+            if stopping.is_set():
+                self.checkpoint()
+                self.log.say(f"Stopped after step {self.step:,}; go on with --resume.")
+                return
+
+    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        while self.step < self.total_steps:
+            epoch, done = divmod(self.step, self.steps_per_epoch)
+            self.patches.epoch = epoch
+            order = self.patches.order(epoch)[done * self.config.batch_size :]
+            for low, high in DataLoader(self.patches, self.config.batch_size, sampler=order):
+                if self.step == self.total_steps:
+                    return
+                yield data.to_batch(low.to(self.device)), data.to_batch(high.to(self.device))
+
+    def _set_learning_rate(self) -> None:
+        """Linear warm-up, then a cosine to 0 (Loshchilov and Hutter 2017), as a function of the step alone."""
+        c = self.config
+        rise = min(1.0, (self.step + 1) / (c.warmup_steps + 1))
+        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / self.total_steps)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = c.lr * rise * fall
+
+    def _train_step(self, low: Tensor, high: Tensor) -> Tensor:
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            prediction = self.model(low)
+        loss = self.loss(prediction.float(), high)
+        if not torch.isfinite(loss):
+            raise DataError(
+                f"The loss is {loss.item()} at step {self.step}; nothing was saved since the last checkpoint. "
+                "Try a lower --lr, or --precision float32."
+            )
+        loss.backward()
+        self.optimizer.step()
+        self.ema.update_parameters(self.model)
+        return loss.detach()
+
+    def _validate(self, model: Autoencoder | torch.nn.Module | None) -> float:
+        """Mean PSNR over the validation pictures, of a model or, for None, of bicubic."""
+        total = 0.0
+        with torch.inference_mode():
+            for photo in self.validation:
+                low = images.to_tensor(photo.low).to(self.device)
+                high = images.to_tensor(photo.high).to(self.device)
+                result = enlarge(low, self.config.scale) if model is None else model(low)
+                total += score(result, high, self.config.scale)[0]
+        return total / len(self.validation)
+
+    def _validation_round(self, loss: float) -> None:
+        psnr = self._validate(self.ema.module)
+        entry = {"psnr": psnr, "bicubic_psnr": self.bicubic, "step": self.step}
+        better = not self.best or psnr > self.best["psnr"]
+        if better:
+            self.best = entry
+            self._keep()
+        line = {
+            "step": self.step,
+            "epoch": round(self.step / self.steps_per_epoch, 3),
+            "loss": loss,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "val_psnr": psnr,
+            "bicubic_psnr": self.bicubic,
+            "hours": round(self.seconds / 3600, 4),
+        }
+        with open(self.folder / "history.jsonl", "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(line) + "\n")
+        self.log.validated(self.step, psnr, self.bicubic, better)
+
+    def _keep(self) -> None:
+        """Write the averaged weights, as weights/ takes them."""
+        arguments = {k: _plain(v) for k, v in asdict(self.config).items() if k not in _NOT_ON_THE_CARD}
+        training = {
+            "arguments": arguments,
+            "sets": self.sets,
+            "steps": self.step,
+            "hours": round(self.seconds / 3600, 2),
+            "precision": "bfloat16" if self.bfloat16 else "float32",
+            "torch": torch.__version__,
+        }
+        metrics = {
+            "validation": {
+                "pictures": len(self.validation),
+                "psnr": round(self.best["psnr"], 3),
+                "bicubic_psnr": round(self.bicubic, 3),
+            }
+        }
+        weights.save(self.ema.module, self.config.preset, self.folder, training, metrics)
+
+    def finish(self) -> dict[str, float]:
+        if self.best and (self.folder / f"{weights.name(self.config.preset, self.config.scale)}.json").exists():
+            best, _ = weights.load(self.config.preset, self.config.scale, self.folder)
+            sheet = figures.sample_sheet(best.to(self.device), self.validation[:4])
+            images.save(sheet, self.folder / "samples.png")
+            self.log.say(
+                f"Best validation: {self.best['psnr']:.2f} dB at step {self.best['step']:,} "
+                f"(bicubic {self.bicubic:.2f}). Weights and samples.png are in {self.folder}"
+            )
+        return self.best
+
+
+def running_mean(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+    """For AveragedModel: an exponential mean that forgets the random first weights quickly, whatever the decay.
+
+    After n updates the decay is at most (1 + n) / (10 + n), so that short runs are averaged over a part of them.
+    """
+
+    def update(averaged: list[Tensor], current: list[Tensor], updates: Tensor) -> None:
+        n = int(updates)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return update
+
+
+# Paths of somebody's machine have no place on a card that is published.
+_NOT_ON_THE_CARD = {"data", "val_data", "run_dir", "resume", "init", "device"}
+
+
+def _check_folder(config: TrainConfig) -> None:
+    begun = checkpoint.checkpoints(config.folder / "checkpoints")
+    if begun and not config.resume:
+        raise ConfigError(
+            f"{config.folder} holds a run already. Go on with it by --resume, or name another folder by --run-dir."
+        )
+    try:
+        config.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--run-dir {config.folder} cannot be written: {error.strerror}.") from None
+
+
+def _load_data(config: TrainConfig, log: Progress) -> tuple[Patches, list[Photo], dict[str, int]]:
+    files = data.list_photos(config.data or (BUNDLED_PHOTOS,))
+    if config.val_data:
+        training, held_out = files, data.list_photos((config.val_data,))
+    else:
+        training, held_out = data.split(files, config.val_fraction, config.seed)
+    log.say(f"Reading {len(training):,} photos for training and {len(held_out):,} for validation")
+    photos = data.load_photos(training, config.scale, config.min_side, log.warn)
+    chosen = data.evenly(held_out, data.VALIDATION_PICTURES)
+    validation = data.load_photos(chosen, config.scale, 4 * config.scale, log.warn, side=data.VALIDATION_SIDE)
+    sets: dict[str, int] = {}
+    for photo in photos:
+        sets[photo.set_name] = sets.get(photo.set_name, 0) + 1
+    return Patches(photos, config.patch_size, config.scale, config.seed), validation, sets
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _plain(value: Any) -> Any:
+    """As json gives it back."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[threading.Event]:
+    """Turn the first SIGINT or SIGTERM into an event, so that the step under way ends; the second one kills."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def handle(number: int, _frame: object) -> None:
+        event.set()
+        signal.signal(number, previous[number])
+
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in previous:
+        signal.signal(number, handle)
+    try:
+        yield event
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

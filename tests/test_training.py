@@ -1,0 +1,197 @@
+import dataclasses
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from sr_model import weights
+from sr_model.checkpoint import load_newest
+from sr_model.errors import ConfigError, DataError
+from sr_model.images import open_image
+from sr_model.losses import LOSSES
+from sr_model.progress import Progress
+from sr_model.training import TrainConfig, running_mean, train
+
+ROOT = Path(__file__).parent.parent
+
+
+def quiet() -> Progress:
+    return Progress(Console(file=io.StringIO()))
+
+
+@pytest.fixture
+def config(photo_folder: Path, tmp_path: Path) -> TrainConfig:
+    return TrainConfig(
+        preset="nano",
+        data=(str(photo_folder),),
+        max_steps=8,
+        batch_size=2,
+        patch_size=16,
+        warmup_steps=2,
+        val_every=4,
+        run_dir=str(tmp_path / "run"),
+    )
+
+
+def test_a_run_leaves_what_weights_takes(config: TrainConfig) -> None:
+    """Weights that load, a card that says what they are, a picture of samples, a line for each validation."""
+    best = train(config, quiet())
+    model, card = weights.load("nano", 2, config.folder)
+    assert model.scale == 2
+    assert card.training["steps"] == best["step"]
+    assert card.training["sets"] == {"photos": 2, "more": 1} or card.training["sets"] == {"photos": 3}
+    assert card.metrics["validation"]["psnr"] == pytest.approx(best["psnr"], abs=1e-3)
+    assert str(config.folder.parent) not in json.dumps(dataclasses.asdict(card))
+    assert open_image(config.folder / "samples.png").width > 300
+    lines = [json.loads(line) for line in (config.folder / "history.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [4, 8]
+    assert max(line["val_psnr"] for line in lines) == best["psnr"]
+
+
+def test_training_learns(config: TrainConfig) -> None:
+    """A few hundred steps on real photos beat bicubic on a photo that was held out."""
+    best = train(dataclasses.replace(config, max_steps=300, val_every=1000, lr=2e-3, batch_size=4), quiet())
+    assert best["psnr"] > best["bicubic_psnr"] + 0.3
+
+
+def test_two_runs_of_one_seed_are_equal(config: TrainConfig, tmp_path: Path) -> None:
+    """Bitwise, on one machine; and another seed gives other weights."""
+    states = []
+    for name, seed in (("one", 0), ("two", 0), ("three", 1)):
+        train(dataclasses.replace(config, run_dir=str(tmp_path / name), seed=seed), quiet())
+        states.append(load_newest(tmp_path / name / "checkpoints")[0])
+    assert same(states[0], states[1])
+    assert not same(states[0], states[2])
+
+
+@pytest.mark.parametrize("stop", [1, 4, 5])
+def test_a_resumed_run_ends_as_an_uninterrupted_one(config: TrainConfig, tmp_path: Path, stop: int) -> None:
+    """Stopped within an epoch or at its end, the weights, their mean and the optimizer go on bit for bit."""
+    train(config, quiet())
+    whole = load_newest(config.folder / "checkpoints")[0]
+
+    run_dir = str(tmp_path / "stopped")
+    stopping = dataclasses.replace(config, run_dir=run_dir)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, stop)
+        train(stopping, quiet())
+    assert load_newest(Path(run_dir) / "checkpoints")[1]["step"] == stop
+    train(dataclasses.replace(stopping, resume=True), quiet())
+    assert same(load_newest(Path(run_dir) / "checkpoints")[0], whole)
+
+
+def test_a_killed_run_goes_on(config: TrainConfig, photo_folder: Path) -> None:
+    """SIGKILL in the middle loses at most what came after the last checkpoint; SIGTERM loses nothing."""
+    arguments = [sys.executable, "train.py", "--preset", "nano", "--data", str(photo_folder), "--batch-size", "2"]
+    arguments += ["--patch-size", "16", "--max-steps", "100000", "--val-every", "4", "--run-dir", str(config.folder)]
+    history = config.folder / "history.jsonl"
+    last = 0
+    for number, status in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 0)):
+        resume = ["--resume"] if last else []
+        process = subprocess.Popen([*arguments, *resume], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 60
+        while steps(history) < last + 8:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=20)
+        assert process.returncode == status
+        last = load_newest(config.folder / "checkpoints")[1]["step"]
+        assert last >= steps(history) - 4
+    assert f"Stopped after step {last:,}" in output
+    assert not list(config.folder.rglob("*.tmp"))
+
+
+def test_a_begun_run_is_not_overwritten(config: TrainConfig) -> None:
+    """Without --resume a folder that holds a run is refused, and with it another network or other photos are."""
+    train(config, quiet())
+    before = (config.folder / "nano-x2.safetensors").read_bytes()
+    with pytest.raises(ConfigError, match="--resume"):
+        train(config, quiet())
+    with pytest.raises(ConfigError, match="--preset nano, not base"):
+        train(dataclasses.replace(config, preset="base", resume=True), quiet())
+    (Path(config.data[0]) / "a.png").unlink()
+    with pytest.raises(ConfigError, match="other photos"):
+        train(dataclasses.replace(config, resume=True), quiet())
+    assert (config.folder / "nano-x2.safetensors").read_bytes() == before
+
+
+def test_fine_tuning_starts_from_the_weights_named(config: TrainConfig, tmp_path: Path) -> None:
+    """--init takes a folder of weights; where training makes nothing better, nothing worse is written."""
+    train(dataclasses.replace(config, max_steps=100), quiet())
+    tuned = dataclasses.replace(config, init=str(config.folder), run_dir=str(tmp_path / "tuned"), lr=1e-9, max_steps=1)
+    best = train(tuned, quiet())
+    assert best["psnr"] == pytest.approx(weights.load("nano", 2, config.folder)[1].metrics["validation"]["psnr"], abs=0.01)
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run ends before the step is taken, and what was kept before stays."""
+    train(dataclasses.replace(config, max_steps=4), quiet())
+    before = (config.folder / "nano-x2.safetensors").read_bytes()
+    monkeypatch.setitem(LOSSES, "l1", lambda x, y: (x - y).mean() * float("nan"))
+    with pytest.raises(DataError, match="nan at step 4.*--lr"):
+        train(dataclasses.replace(config, resume=True), quiet())
+    assert (config.folder / "nano-x2.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("values", "flag"),
+    [
+        ({"epochs": 0}, "--epochs"),
+        ({"batch_size": 0}, "--batch-size"),
+        ({"patch_size": 4}, "--patch-size"),
+        ({"max_steps": 0}, "--max-steps"),
+        ({"lr": 0.0}, "--lr"),
+        ({"ema": 1.0}, "--ema"),
+        ({"val_fraction": 1.0}, "--val-fraction"),
+        ({"warmup_steps": -1}, "--warmup-steps"),
+        ({"resume": True, "init": "weights"}, "--init"),
+        ({"loss": "l3"}, "--loss"),
+        ({"preset": "giant"}, "no preset"),
+        ({"scale": 5}, "Scale 5"),
+    ],
+)
+def test_impossible_settings_are_refused_by_the_flag_s_name(values: dict[str, Any], flag: str) -> None:
+    """Before anything is read or written."""
+    with pytest.raises(ConfigError, match=flag):
+        TrainConfig(**values)
+
+
+def test_the_running_mean_forgets_the_start_and_then_decays() -> None:
+    """After one update most of the random start is gone; later it is the usual exponential mean."""
+    for updates, decay in ((1, 2 / 11), (10**6, 0.99)):
+        averaged, current = [torch.tensor([0.0])], [torch.tensor([1.0])]
+        running_mean(0.99)(averaged, current, torch.tensor(updates))
+        assert averaged[0].item() == pytest.approx(1 - decay)
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    assert one.keys() == other.keys()
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+def steps(history: Path) -> int:
+    return json.loads(history.read_text().splitlines()[-1])["step"] if history.exists() else 0
+
+
+def stop_after(patch: pytest.MonkeyPatch, stop: int) -> None:
+    """Deliver SIGTERM once `stop` steps are done, as a machine that is shut down does."""
+    from sr_model.training import _Run
+
+    original = _Run._train_step
+
+    def step(self: _Run, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+        if self.step == stop - 1:
+            signal.raise_signal(signal.SIGTERM)
+        return original(self, low, high)
+
+    patch.setattr(_Run, "_train_step", step)
