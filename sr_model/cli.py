@@ -1,0 +1,188 @@
+"""Command lines: `python -m sr_model ...` and train.py. They parse, call, and turn errors into a sentence."""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sr_model.errors import ConfigError, ImageError, SRError
+
+if TYPE_CHECKING:
+    from sr_model.upscale import Upscaler
+
+# torch takes seconds to import, so that each command imports what it needs: --help and wrong calls answer at once.
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m sr_model`. Exit status 0 when everything asked for was done, 2 for a wrong call, else 1."""
+    options = build_parser().parse_args(arguments)
+    return run(lambda: options.work(options))
+
+
+def run(work: Callable[[], int]) -> int:
+    """Exit status of `work`: its own, 2 for settings that are wrong, 1 for other errors that a person can mend."""
+    try:
+        return work()
+    except SRError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sr_model", description="Enlarge pictures by an autoencoder, and measure how well it does."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    upscale = commands.add_parser("upscale", help="enlarge a picture, or every picture of a folder")
+    upscale.add_argument("input", type=Path, metavar="IN", help="a picture, or a folder that is searched recursively")
+    upscale.add_argument("output", type=Path, metavar="OUT", help="the file to write, or a folder")
+    upscale.add_argument(
+        "--format",
+        choices=("png", "webp", "jpg"),
+        default="png",
+        help="of files written into a folder; png and webp are lossless (default: png)",
+    )
+    _add_network(upscale)
+    upscale.set_defaults(work=_upscale)
+
+    evaluate = commands.add_parser("evaluate", help="PSNR and SSIM against bicubic, on a folder of originals")
+    evaluate.add_argument("--data", required=True, metavar="FOLDER", help="high-resolution pictures")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    evaluate.add_argument("--record", action="store_true", help="also write the figures beside the weights")
+    _add_network(evaluate)
+    evaluate.set_defaults(work=_evaluate)
+    return parser
+
+
+def train_main(arguments: Sequence[str] | None = None) -> int:
+    """train.py: each field of TrainConfig is an option."""
+    from sr_model.training import TrainConfig, train
+
+    parser = argparse.ArgumentParser(
+        prog="train.py", description="Train the autoencoder on a folder of photos.", allow_abbrev=False
+    )
+    for field in dataclasses.fields(TrainConfig):
+        _add_field(parser, field)
+    values = vars(parser.parse_args(arguments))
+
+    def work() -> int:
+        train(TrainConfig(**values | {"data": tuple(values["data"] or ())}))
+        return 0
+
+    return run(work)
+
+
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--preset", default="base", metavar="NAME", help="which network (default: base)")
+    parser.add_argument("--scale", type=int, default=2, metavar="N", help="times larger, per side (default: 2)")
+    parser.add_argument("--weights", metavar="FOLDER", help="where its weights are (default: those shipped)")
+    parser.add_argument("--device", default="auto", help="cuda, cpu or auto (default: auto)")
+
+
+def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
+    """Add the option for a dataclass field: its type from the annotation, its words from the metadata."""
+    flag = "--" + field.name.replace("_", "-")
+    text, choices = field.metadata["help"], field.metadata.get("choices")
+    if field.type is bool:
+        parser.add_argument(flag, action="store_true", help=text)
+    elif field.name == "data":
+        parser.add_argument(flag, action="append", metavar="FOLDER", help=text)
+    else:
+        kind = next(t for t in (int, float, str) if t.__name__ in str(field.type))
+        shown = "" if field.default is None else f" (default: {field.default})"
+        metavar = None if choices else {int: "N", float: "X", str: "NAME"}[kind]
+        parser.add_argument(flag, type=kind, default=field.default, choices=choices, metavar=metavar, help=text + shown)
+
+
+def _upscaler(options: argparse.Namespace) -> "Upscaler":
+    from sr_model.upscale import Upscaler
+    from sr_model.weights import SHIPPED
+
+    return Upscaler.from_preset(options.preset, options.scale, options.device, options.weights or SHIPPED)
+
+
+def _upscale(options: argparse.Namespace) -> int:
+    from sr_model import images
+
+    jobs = _jobs(options.input, options.output, options.format)
+    for _, target in jobs:
+        images.check_writable(target)
+    upscaler = _upscaler(options)
+    failed = 0
+    for source, target in jobs:
+        try:
+            images.save(upscaler(images.open_image(source)), target)
+        except ImageError as error:
+            failed += 1
+            print(f"{source}: {error}", file=sys.stderr)
+        else:
+            print(target)
+    return 1 if failed else 0
+
+
+def _jobs(source: Path, target: Path, ending: str) -> list[tuple[Path, Path]]:
+    """(file to read, file to write) for every picture asked for. Raises ConfigError and ImageError."""
+    from sr_model import images
+
+    if not source.exists():
+        raise ImageError(f"There is no file or folder {source}.")
+    if not source.is_dir():
+        if target.is_dir():
+            target = target / f"{source.stem}.{ending}"
+        if target.exists() and target.samefile(source):
+            raise ConfigError(f"OUT would replace the original {source}; choose another name.")
+        return [(source, target)]
+
+    if target.exists() and not target.is_dir():
+        raise ConfigError(f"IN is a folder, so OUT must be one too, and {target} is a file.")
+    if target.resolve() == source.resolve():
+        raise ConfigError("OUT is the same folder as IN, and originals could be replaced; choose another one.")
+    # A folder inside IN that an earlier call has written to is not input again.
+    found = [path for path in images.find_images(source) if target.resolve() not in path.resolve().parents]
+    if not found:
+        raise ImageError(f"There is no picture in {source}; looked for {', '.join(images.SUFFIXES)}.")
+    taken: set[Path] = set()
+    jobs = []
+    for path in found:
+        relative = path.relative_to(source)
+        new = relative.with_suffix(f".{ending}")
+        if new in taken:  # cat.jpg and cat.png
+            new = relative.with_name(f"{relative.name}.{ending}")
+        taken.add(new)
+        jobs.append((path, target / new))
+    return jobs
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from sr_model import weights
+    from sr_model.evaluation import Scores, evaluate
+
+    upscaler = _upscaler(options)
+
+    def show(name: str, s: Scores) -> None:
+        if not options.json:
+            print(f"{s.psnr:7.2f} {s.ssim:7.4f}   {s.bicubic_psnr:7.2f} {s.bicubic_ssim:7.4f}   {name}", flush=True)
+
+    if not options.json:
+        print("network          bicubic\n   PSNR    SSIM      PSNR    SSIM")
+    report = evaluate(upscaler, options.data, show)
+    report["preset"] = options.preset
+    if options.json:
+        print(json.dumps(report, indent=2))
+    else:
+        show(f"mean of {len(report['pictures'])} pictures of {report['set']}", Scores(**report["mean"]))
+        print(report["definition"])
+    if options.record:
+        folder = Path(options.weights or weights.SHIPPED)
+        card = weights.read_card(options.preset, options.scale, folder)
+        mean = {key: round(value, 4) for key, value in report["mean"].items()}
+        card.metrics[report["set"]] = {"pictures": len(report["pictures"]), **mean}
+        weights.write_card(card, folder)
+    return 0

@@ -1,0 +1,56 @@
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import sr_model
+from sr_model.cli import build_parser
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_all_names_exist_and_nothing_else_is_meant() -> None:
+    """`__all__` is what `from sr_model import ...` is for."""
+    imported = {
+        alias.asname or alias.name
+        for node in ast.parse((ROOT / "sr_model/__init__.py").read_text()).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert set(sr_model.__all__) == imported
+    assert all(hasattr(sr_model, name) for name in sr_model.__all__)
+
+
+def test_every_command_is_in_the_readme() -> None:
+    """A command that the README does not show is one that nobody finds."""
+    commands = next(a for a in build_parser()._actions if a.choices is not None and isinstance(a.choices, dict)).choices
+    assert commands
+    for command in commands or ():
+        assert f"python -m sr_model {command}" in README
+
+
+def test_every_module_is_in_the_readme_s_tree() -> None:
+    """The annotated tree names each module of the package."""
+    for path in (ROOT / "sr_model").glob("*.py"):
+        if not path.name.startswith("__"):
+            assert path.name in README
+
+
+def test_what_the_readme_imports_exists() -> None:
+    """The lines of Python in the README name real things."""
+    found = re.findall(r"^from (sr_model[\w.]*) import (\w+)", README, re.MULTILINE)
+    assert found
+    for module, name in found:
+        assert hasattr(importlib.import_module(module), name)
+
+
+def test_public_functions_say_what_they_do() -> None:
+    """Every public class and function of the package has a docstring."""
+    bare = []
+    for path in (ROOT / "sr_model").rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            public = isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+            if public and not ast.get_docstring(node) and len(ast.unparse(node).splitlines()) > 4:
+                bare.append(f"{path.name}: {node.name}")
+    assert not bare
