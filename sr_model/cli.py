@@ -5,6 +5,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--data", required=True, metavar="FOLDER", help="high-resolution pictures")
     evaluate.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     evaluate.add_argument("--record", action="store_true", help="also write the figures beside the weights")
-    _add_network(evaluate)
+    _add_network(evaluate, also="; bicubic needs no weights")
     evaluate.set_defaults(work=_evaluate)
     return parser
 
@@ -79,8 +80,8 @@ def train_main(arguments: Sequence[str] | None = None) -> int:
     return run(work)
 
 
-def _add_network(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", default="base", metavar="NAME", help="which network (default: base)")
+def _add_network(parser: argparse.ArgumentParser, also: str = "") -> None:
+    parser.add_argument("--preset", default="base", metavar="NAME", help=f"which network (default: base){also}")
     parser.add_argument("--scale", type=int, default=2, metavar="N", help="times larger, per side (default: 2)")
     parser.add_argument("--weights", metavar="FOLDER", help="where its weights are (default: those shipped)")
     parser.add_argument("--device", default="auto", help="cuda, cpu or auto (default: auto)")
@@ -163,8 +164,14 @@ def _jobs(source: Path, target: Path, ending: str) -> list[tuple[Path, Path]]:
 def _evaluate(options: argparse.Namespace) -> int:
     from sr_model import weights
     from sr_model.evaluation import Scores, evaluate
+    from sr_model.upscale import enlarge_bicubic
 
-    upscaler = _upscaler(options)
+    if options.preset == "bicubic":
+        if options.record:
+            raise ConfigError("--record writes beside a network's weights, and bicubic has none.")
+        enlarge = partial(enlarge_bicubic, scale=options.scale)
+    else:
+        enlarge = _upscaler(options).enlarge
 
     def show(name: str, s: Scores) -> None:
         if not options.json:
@@ -172,7 +179,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     if not options.json:
         print("network          bicubic\n   PSNR    SSIM      PSNR    SSIM")
-    report = evaluate(upscaler, options.data, show)
+    report = evaluate(enlarge, options.scale, options.data, show)
     report["preset"] = options.preset
     if options.json:
         print(json.dumps(report, indent=2))

@@ -1,4 +1,4 @@
-"""Measure an `Upscaler` against bicubic on a folder of pictures, by the definitions in metrics.py."""
+"""Measure a way of enlarging against bicubic on a folder of pictures, by the definitions in metrics.py."""
 
 import os
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from sr_model.degrade import crop_to_multiple, shrink
 from sr_model.errors import DataError, ImageError
 from sr_model.images import Picture
 from sr_model.metrics import DEFINITION, score
-from sr_model.upscale import Upscaler, enlarge_bicubic
+from sr_model.upscale import enlarge_bicubic
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,14 @@ def compare(result: Picture, reference: Picture, scale: int) -> tuple[float, flo
 
 
 def evaluate(
-    upscaler: Upscaler, folder: str | os.PathLike, each: Callable[[str, Scores], None] = lambda name, scores: None
+    enlarge: Callable[[Picture], Picture],
+    scale: int,
+    folder: str | os.PathLike,
+    each: Callable[[str, Scores], None] = lambda name, scores: None,
 ) -> dict[str, Any]:
     """Scores of every picture below `folder`, shrunk and enlarged again, and their mean.
 
+    `enlarge` is what is measured, such as `Upscaler.enlarge`, and makes a picture `scale` times larger on each side.
     Calls `each` with a picture's name and Scores as they come. Returns {"set", "scale", "definition", "mean",
     "pictures"}. Raises DataError where there is no picture or one cannot be measured: a mean over the others would
     be another set's.
@@ -63,17 +67,17 @@ def evaluate(
     for path in paths:
         name = path.relative_to(folder).as_posix()
         try:
-            low, high = shrink_picture(images.load(path), upscaler.scale)
+            low, high = shrink_picture(images.load(path), scale)
         except ImageError as error:
             raise DataError(f"{name} cannot be measured. {error}") from None
-        network = compare(upscaler.enlarge(low), high, upscaler.scale)
-        bicubic = compare(enlarge_bicubic(low, upscaler.scale), high, upscaler.scale)
+        network = compare(enlarge(low), high, scale)
+        bicubic = compare(enlarge_bicubic(low, scale), high, scale)
         pictures[name] = Scores(*network, *bicubic)
         each(name, pictures[name])
     mean = Scores(*np.mean([list(asdict(s).values()) for s in pictures.values()], axis=0).tolist())
     return {
         "set": folder.resolve().name,
-        "scale": upscaler.scale,
+        "scale": scale,
         "definition": DEFINITION,
         "mean": asdict(mean),
         "pictures": {name: asdict(s) for name, s in pictures.items()},

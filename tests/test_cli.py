@@ -85,7 +85,7 @@ def test_evaluate_prints_json_of_what_the_library_measures(
     """The JSON is the library's report, and --record puts its mean beside the weights, losing nothing there."""
     assert main(["evaluate", "--data", str(photo_folder), "--json", "--record", *network]) == 0
     report = json.loads(capsys.readouterr().out)
-    expected = evaluate(Upscaler.from_preset("nano", 2, "cpu", trained), photo_folder)
+    expected = evaluate(Upscaler.from_preset("nano", 2, "cpu", trained).enlarge, 2, photo_folder)
     assert report == expected | {"preset": "nano"}
     metrics = weights.read_card("nano", 2, trained).metrics
     assert metrics["validation"] == {"psnr": 1.0}
@@ -101,6 +101,14 @@ def test_evaluate_prints_a_table(
     assert [line.split()[-1] for line in lines[2:6]] == ["a.png", "b.png", "c.png", "more/d.png"]
     assert "mean of 4 pictures of photos" in lines[6]
     assert "BT.601" in lines[7]
+
+
+def test_bicubic_can_be_evaluated_at_any_scale(photo_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The yardstick needs no weights, and is compared with itself; it is not a network whose figures are recorded."""
+    assert main(["evaluate", "--data", str(photo_folder), "--json", "--preset", "bicubic", "--scale", "3"]) == 0
+    mean = json.loads(capsys.readouterr().out)["mean"]
+    assert (mean["psnr"], mean["ssim"]) == (mean["bicubic_psnr"], mean["bicubic_ssim"])
+    assert main(["evaluate", "--data", str(photo_folder), "--record", "--preset", "bicubic"]) == 2
 
 
 @pytest.mark.parametrize(
