@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sr_model.errors import ConfigError, ImageError, SRError
 
 if TYPE_CHECKING:
+    from sr_model.images import Picture
     from sr_model.upscale import Upscaler
 
 # torch takes seconds to import, so that each command imports what it needs: --help and wrong calls answer at once.
@@ -169,7 +170,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.preset == "bicubic":
         if options.record:
             raise ConfigError("--record writes beside a network's weights, and bicubic has none.")
-        enlarge = partial(enlarge_bicubic, scale=options.scale)
+        enlarge: Callable[[Picture], Picture] = partial(enlarge_bicubic, scale=options.scale)
     else:
         enlarge = _upscaler(options).enlarge
 

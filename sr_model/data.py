@@ -129,7 +129,8 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
 
     def order(self, epoch: int) -> list[int]:
         """The items of an epoch in the order in which they are seen."""
-        return np.random.default_rng((self.seed, epoch)).permutation(len(self)).tolist()
+        order: list[int] = np.random.default_rng((self.seed, epoch)).permutation(len(self)).tolist()
+        return order
 
     def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng((self.seed, self.epoch, item))
@@ -139,7 +140,7 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         left = rng.integers(photo.low.shape[1] - p + 1)
         low = photo.low[top : top + p, left : left + p]
         high = photo.high[top * s : (top + p) * s, left * s : (left + p) * s]
-        turns, mirrored = rng.integers(4), rng.integers(2)
+        turns, mirrored = int(rng.integers(4)), rng.integers(2)
         pair = []
         for patch in (low, high):
             patch = np.rot90(patch, turns)

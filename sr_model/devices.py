@@ -43,7 +43,8 @@ def describe(device: torch.device) -> str:
     """For people: the name of the graphics card, or the number of processors."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _cpu_flag(flag: str) -> bool:

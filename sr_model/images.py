@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 import torch
-from PIL import Image, ImageChops, ImageCms, ImageFilter, ImageOps
+from PIL import Image, ImageChops, ImageCms, ImageFilter, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from sr_model.errors import ImageError
@@ -74,8 +74,10 @@ def open_image(source: str | os.PathLike | bytes | BinaryIO, max_pixels: int = M
         raise ImageError(f"The file cannot be read: {error.strerror}.") from None
     except Image.DecompressionBombError:  # Pillow's own limit, which is higher
         raise ImageError(f"The picture has too many pixels; {_limit(max_pixels)}") from None
-    except Image.UnidentifiedImageError:
-        raise ImageError(f"This is not an image that can be read here. Allowed are {_FORMAT_NAMES} files.") from None
+    except UnidentifiedImageError:
+        raise ImageError(
+            f"This is not an image that can be read here, or it begins damaged. Allowed are {_FORMAT_NAMES} files."
+        ) from None
     except _DECODE_ERRORS as error:
         detail = " ".join(str(error).split())[:200] or type(error).__name__
         raise ImageError(f"The image file is damaged or cut off ({detail}). Save or download it again.") from None

@@ -75,12 +75,14 @@ class Decoder(nn.Module):
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
-        self.up = nn.Sequential(nn.Conv2d(config.latent_width, config.width * 4, kernel_size=1), nn.PixelShuffle(2))
+        up = nn.Conv2d(config.latent_width, config.width * 4, kernel_size=1)
+        tail = conv3x3(config.width, 3 * config.scale**2)
+        self.up = nn.Sequential(up, nn.PixelShuffle(2))
         self.blocks = nn.Sequential(*(ResidualBlock(config.width) for _ in range(config.decoder_blocks)))
-        self.tail = nn.Sequential(conv3x3(config.width, 3 * config.scale**2), nn.PixelShuffle(config.scale))
+        self.tail = nn.Sequential(tail, nn.PixelShuffle(config.scale))
         # The latent's way starts silent and the whole network starts as bicubic: at the default scale the coarse
         # features drown the skip path and training lags by a whole dB.
-        for conv in (self.up[0], self.tail[0]):
+        for conv in (up, tail):
             nn.init.normal_(conv.weight, std=1e-3)
             nn.init.zeros_(conv.bias)
 

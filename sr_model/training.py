@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -25,6 +25,8 @@ from sr_model.losses import LOSSES
 from sr_model.metrics import score
 from sr_model.model import Autoencoder, build, parameter_count
 from sr_model.progress import Progress
+
+Tensors = list[Tensor] | tuple[Tensor, ...]
 
 BUNDLED_PHOTOS = Path(__file__).parent.parent / "examples"
 
@@ -48,6 +50,7 @@ class TrainConfig:
     patch_size: int = _option(48, "side of a low-resolution patch in pixels")
     lr: float = _option(1e-3, "learning rate of Adam after warm-up; it falls to 0 along a cosine")
     warmup_steps: int = _option(200, "steps over which the learning rate rises from 0")
+    grad_clip: float = _option(0.05, "largest norm of a step's gradient; a larger one is scaled down, 0 is no limit")
     loss: str = _option("l1", "what is minimised", choices=tuple(LOSSES))
     ema: float = _option(0.999, "decay of the running mean of the weights, which is what is validated and kept")
     precision: str = _option(
@@ -75,6 +78,8 @@ class TrainConfig:
             raise ConfigError(f"--warmup-steps is {self.warmup_steps}; it must not be negative.")
         if not 0 < self.lr < 1:
             raise ConfigError(f"--lr is {self.lr}; it must lie between 0 and 1.")
+        if self.grad_clip < 0:
+            raise ConfigError(f"--grad-clip is {self.grad_clip}; it must not be negative.")
         if not 0 <= self.ema < 1:
             raise ConfigError(f"--ema is {self.ema}; it must be at least 0 and less than 1.")
         if not 0 < self.val_fraction < 1:
@@ -95,7 +100,18 @@ class TrainConfig:
 
 
 # What may differ between a run and its resumption without making it another run.
-_FREE_ON_RESUME = {"resume", "run_dir", "epochs", "max_steps", "device", "val_every", "data", "val_data"}
+_FREE_ON_RESUME = {
+    "resume",
+    "run_dir",
+    "epochs",
+    "max_steps",
+    "lr",
+    "grad_clip",
+    "device",
+    "val_every",
+    "data",
+    "val_data",
+}
 
 
 def train(config: TrainConfig, log: Progress | None = None) -> dict[str, float]:
@@ -137,7 +153,7 @@ class _Run:
         self.folder = config.folder
         self.bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and supports_bfloat16(device))
         self.model = build(presets.config(config.preset, config.scale), config.seed)
-        self.model = self.model.to(device, memory_format=torch.channels_last)  # twice as fast on a CPU
+        self.model = self.model.to(device).to(memory_format=torch.channels_last)  # twice as fast on a CPU
         self.ema = AveragedModel(self.model, multi_avg_fn=running_mean(config.ema))
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=True)
         self.loss = LOSSES[config.loss]
@@ -270,6 +286,9 @@ class _Run:
                 "Try a lower --lr, or --precision float32."
             )
         loss.backward()
+        if self.config.grad_clip:
+            # At a high learning rate one odd batch can throw the weights off for good.
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)
         self.optimizer.step()
         self.ema.update_parameters(self.model)
         return loss.detach()
@@ -323,7 +342,8 @@ class _Run:
                 "bicubic_psnr": round(self.bicubic, 3),
             }
         }
-        weights.save(self.ema.module, self.config.preset, self.folder, training, metrics)
+        averaged = cast(Autoencoder, self.ema.module)
+        weights.save(averaged, self.config.preset, self.folder, training, metrics)
 
     def finish(self) -> dict[str, float]:
         if self.best and (self.folder / f"{weights.name(self.config.preset, self.config.scale)}.json").exists():
@@ -337,13 +357,13 @@ class _Run:
         return self.best
 
 
-def running_mean(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+def running_mean(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
     """For AveragedModel: an exponential mean that forgets the random first weights quickly, whatever the decay.
 
     After n updates the decay is at most (1 + n) / (10 + n), so that short runs are averaged over a part of them.
     """
 
-    def update(averaged: list[Tensor], current: list[Tensor], updates: Tensor) -> None:
+    def update(averaged: Tensors, current: Tensors, updates: Tensor | int) -> None:
         n = int(updates)
         torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
 
@@ -405,7 +425,7 @@ def _stop_on_signal() -> Iterator[threading.Event]:
 
     def handle(number: int, _frame: object) -> None:
         event.set()
-        signal.signal(number, previous[number])
+        signal.signal(number, previous[signal.Signals(number)])
 
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in previous:

@@ -44,7 +44,7 @@ class Upscaler:
     def __init__(self, model: Autoencoder, device: str = "auto", tile: int = TILE) -> None:
         self.device = choose_device(device)
         # Convolutions on channels-last memory take half of the time on a CPU.
-        self.model = model.eval().to(self.device, memory_format=torch.channels_last)
+        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
         self.tile = tile
         self.scale = model.scale
 
@@ -89,7 +89,8 @@ class Upscaler:
         )
 
     def _run(self, x: Tensor) -> Tensor:
-        return self.model(x.to(self.device, memory_format=torch.channels_last)).cpu()
+        y: Tensor = self.model(x.to(self.device, memory_format=torch.channels_last))
+        return y.cpu()
 
 
 def enlarge_bicubic(picture: Picture, scale: int) -> Picture:

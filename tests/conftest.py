@@ -16,7 +16,9 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 def tiny_model(scale: int = 2, seed: int = 0) -> Autoencoder:
     """A small network whose every weight matters: fresh ones start as bicubic and would pass tests by doing nothing."""
-    model = build(AutoencoderConfig(scale, width=8, latent_width=8, encoder_blocks=1, latent_blocks=1, decoder_blocks=1))
+    model = build(
+        AutoencoderConfig(scale, width=8, latent_width=8, encoder_blocks=1, latent_blocks=1, decoder_blocks=1)
+    )
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -92,9 +92,7 @@ def test_evaluate_prints_json_of_what_the_library_measures(
     assert metrics["photos"]["psnr"] == pytest.approx(expected["mean"]["psnr"], abs=1e-4)
 
 
-def test_evaluate_prints_a_table(
-    photo_folder: Path, network: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_evaluate_prints_a_table(photo_folder: Path, network: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """A line for each picture, their mean, and the definition of the numbers."""
     assert main(["evaluate", "--data", str(photo_folder), *network]) == 0
     lines = capsys.readouterr().out.splitlines()

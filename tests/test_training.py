@@ -130,7 +130,9 @@ def test_fine_tuning_starts_from_the_weights_named(config: TrainConfig, tmp_path
     train(dataclasses.replace(config, max_steps=100), quiet())
     tuned = dataclasses.replace(config, init=str(config.folder), run_dir=str(tmp_path / "tuned"), lr=1e-9, max_steps=1)
     best = train(tuned, quiet())
-    assert best["psnr"] == pytest.approx(weights.load("nano", 2, config.folder)[1].metrics["validation"]["psnr"], abs=0.01)
+    assert best["psnr"] == pytest.approx(
+        weights.load("nano", 2, config.folder)[1].metrics["validation"]["psnr"], abs=0.01
+    )
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +140,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run(config: TrainConfig, monkeypa
     train(dataclasses.replace(config, max_steps=4), quiet())
     before = (config.folder / "nano-x2.safetensors").read_bytes()
     monkeypatch.setitem(LOSSES, "l1", lambda x, y: (x - y).mean() * float("nan"))
-    with pytest.raises(DataError, match="nan at step 4.*--lr"):
+    with pytest.raises(DataError, match=r"nan at step 4.*--lr"):
         train(dataclasses.replace(config, resume=True), quiet())
     assert (config.folder / "nano-x2.safetensors").read_bytes() == before
 
@@ -151,6 +153,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run(config: TrainConfig, monkeypa
         ({"patch_size": 4}, "--patch-size"),
         ({"max_steps": 0}, "--max-steps"),
         ({"lr": 0.0}, "--lr"),
+        ({"grad_clip": -1.0}, "--grad-clip"),
         ({"ema": 1.0}, "--ema"),
         ({"val_fraction": 1.0}, "--val-fraction"),
         ({"warmup_steps": -1}, "--warmup-steps"),

@@ -1,0 +1,61 @@
+"""The README's table of quality: `python benchmarks/quality.py --write` puts it there, without --write it is printed.
+
+Every figure comes from a json in weights/, where `python -m sr_model evaluate --record` put what it measured.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from sr_model import weights
+
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- quality: begin -->", "<!-- quality: end -->"
+SETS = {"Set5": "Set5", "Set14": "Set14", "BSD100": "B100"}  # folder's name -> the field's name
+
+
+def table() -> str:
+    """Markdown: a row for bicubic at each scale and for each preset, PSNR in dB and SSIM by set."""
+    lines = [
+        f"| scale | network | parameters | trained | {' | '.join(SETS.values())} |",
+        f"|---|---|---|---|{'---|' * len(SETS)}",
+    ]
+    cards = [weights.read_card(preset, scale) for preset, scale in weights.available()]
+    for scale in sorted({card.scale for card in cards}):
+        here = [card for card in cards if card.scale == scale]
+        lines.append(f"| x{scale} | bicubic | - | - | {' | '.join(cell(here[0], s, 'bicubic_') for s in SETS)} |")
+        lines += [
+            f"| x{scale} | {card.preset} | {card.parameters / 1000:.0f} K | {card.training['hours']:.1f} h "
+            f"| {' | '.join(cell(card, s) for s in SETS)} |"
+            for card in here
+        ]
+    return "\n".join(lines)
+
+
+def cell(card: weights.Card, name: str, prefix: str = "") -> str:
+    """`psnr / ssim`, or a dash where it was not measured."""
+    if name not in card.metrics:
+        return "-"
+    figures = card.metrics[name]
+    return f"{figures[f'{prefix}psnr']:.2f} / {figures[f'{prefix}ssim']:.4f}"
+
+
+def with_table(text: str) -> str:
+    """The README's text with the table between its two marks."""
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="put the table into the README")
+    if parser.parse_args().write:
+        README.write_text(with_table(README.read_text()))
+    else:
+        print(table())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
