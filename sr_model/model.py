@@ -84,7 +84,7 @@ class Decoder(nn.Module):
         # features drown the skip path and training lags by a whole dB.
         for conv in (up, tail):
             nn.init.normal_(conv.weight, std=1e-3)
-            nn.init.zeros_(conv.bias)
+            nn.init.zeros_(conv.get_parameter("bias"))
 
     def forward(self, stem: Tensor, skip: Tensor, latent: Tensor) -> Tensor:
         x = self.blocks(skip + self.up(latent))  # (N, width, H, W)

@@ -51,7 +51,7 @@ def test_arrays_come_back_as_arrays(
     upscaler: Upscaler, shape: tuple[int, ...], dtype: type, rng: np.random.Generator
 ) -> None:
     """Same channels, same type, twice the sides; and the input is left as it was."""
-    array = rng.integers(0, np.iinfo(dtype).max, shape).astype(dtype)
+    array: np.ndarray = rng.integers(0, np.iinfo(dtype).max, shape).astype(dtype)
     before = array.copy()
     result = upscaler(array)
     assert result.shape == (12, 10, *shape[2:])
