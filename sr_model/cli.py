@@ -65,7 +65,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def train_main(arguments: Sequence[str] | None = None) -> int:
     """train.py: each field of TrainConfig is an option."""
-    from sr_model.training import TrainConfig, train
+    from sr_model.train_config import TrainConfig
+    from sr_model.training import train
 
     parser = argparse.ArgumentParser(
         prog="train.py", description="Train the autoencoder on a folder of photos.", allow_abbrev=False

@@ -13,11 +13,13 @@ DEFINITION = (
     "with as many border pixels cut off as the scale. Higher is better for both."
 )
 
+SSIM_STRIP = 256  # rows
+
 
 def luma(x: Tensor) -> Tensor:
     """Y of ITU-R BT.601, studio range: (N, 3, H, W) RGB in [0, 1] -> (N, 1, H, W) float64 in [16, 235]."""
-    weights = torch.tensor([65.481, 128.553, 24.966], dtype=torch.float64, device=x.device).view(1, 3, 1, 1)
-    return 16 + (x.double() * weights).sum(dim=1, keepdim=True)
+    red, green, blue = (x[:, i : i + 1].double() for i in range(3))
+    return 16 + 65.481 * red + 128.553 * green + 24.966 * blue
 
 
 def psnr(x: Tensor, y: Tensor, data_range: float = 255.0) -> float:
@@ -41,14 +43,23 @@ def ssim(x: Tensor, y: Tensor, data_range: float = 255.0) -> float:
     def blur(t: Tensor) -> Tensor:
         return F.conv2d(F.conv2d(t, columns), rows)
 
+    def ssim_map(x: Tensor, y: Tensor) -> Tensor:
+        c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+        mean_x, mean_y = blur(x), blur(y)
+        var_x, var_y = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2
+        covariance = blur(x * y) - mean_x * mean_y
+        luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+        return luminance * (2 * covariance + c2) / (var_x + var_y + c2)
+
     x, y = (t.double().flatten(0, 1).unsqueeze(1) for t in (x, y))  # (N * C, 1, H, W)
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    mean_x, mean_y = blur(x), blur(y)
-    var_x, var_y = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2
-    covariance = blur(x * y) - mean_x * mean_y
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-    structure = (2 * covariance + c2) / (var_x + var_y + c2)
-    return (luminance * structure).mean().item()
+    # In strips of rows: the map of a large picture and all that it is made of would take gigabytes.
+    overlap = columns.shape[2] - 1
+    total, count = 0.0, 0
+    for top in range(0, h - overlap, SSIM_STRIP):
+        rows_here = slice(top, top + SSIM_STRIP + overlap)
+        part = ssim_map(x[..., rows_here, :], y[..., rows_here, :])
+        total, count = total + part.sum().item(), count + part.numel()
+    return total / count
 
 
 def score(prediction: Tensor, reference: Tensor, scale: int) -> tuple[float, float]:

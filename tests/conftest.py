@@ -7,9 +7,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 from sr_model.model import Autoencoder, AutoencoderConfig, build
+
+# A slow or busy machine fails no law.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

@@ -32,6 +32,18 @@ def test_ssim_agrees_with_a_second_implementation(pair: tuple[torch.Tensor, torc
     assert metrics.ssim(x, y) == pytest.approx(ssim_map[..., 5:-5, 5:-5].mean().item(), abs=1e-6)
 
 
+def test_ssim_in_strips_is_ssim_at_once(
+    pair: tuple[torch.Tensor, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Large pictures are measured in strips of rows, and each row of the map counts once."""
+    x, y = (metrics.luma(t) for t in pair)
+    found = []
+    for strip in (1000, 290, 7):
+        monkeypatch.setattr(metrics, "SSIM_STRIP", strip)
+        found.append(metrics.ssim(x, y))
+    assert found == pytest.approx([found[0]] * 3, abs=1e-12)
+
+
 def test_luma_is_pillow_s_within_its_rounding(photo: Image.Image) -> None:
     """The BT.601 weights are right: Pillow's full-range Y, brought to 16..235, differs by its rounding only."""
     y = metrics.luma(images.to_tensor(np.asarray(photo)))[0, 0].numpy()

@@ -39,7 +39,7 @@ def test_a_region_lies_within_its_window(h: int, w: int, margin: int) -> None:
     assert torch.equal(region.within(window).of(window.of(x)), region.of(x))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(h=sides, w=sides, size=st.sampled_from([2, 8, 14]), scale=st.sampled_from([2, 3, 4]))
 def test_tiled_equals_whole(h: int, w: int, size: int, scale: int) -> None:
     """With a margin of the receptive field, tiles change nothing: 1e-10 in float64, 1e-5 in float32, no level in 8 bits

@@ -18,7 +18,8 @@ from sr_model.errors import ConfigError, DataError
 from sr_model.images import open_image
 from sr_model.losses import LOSSES
 from sr_model.progress import Progress
-from sr_model.training import TrainConfig, running_mean, train
+from sr_model.train_config import TrainConfig
+from sr_model.training import running_mean, train
 
 ROOT = Path(__file__).parent.parent
 

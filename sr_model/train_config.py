@@ -1,0 +1,83 @@
+"""What decides how a training run goes."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sr_model import presets, weights
+from sr_model.errors import ConfigError
+from sr_model.losses import LOSSES
+from sr_model.model import SCALES
+
+
+def _option(default: Any, help: str, **metadata: Any) -> Any:
+    return field(default=default, metadata={"help": help, **metadata})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides how a run goes. Each field is an option of train.py by the same name."""
+
+    preset: str = _option("base", "network to train", choices=tuple(presets.PRESETS))
+    scale: int = _option(2, "how many times larger the output is, per side", choices=SCALES)
+    data: tuple[str, ...] = _option((), "folder of photos, searched recursively; may be repeated (default: examples)")
+    val_data: str | None = _option(None, "folder of photos to validate on (default: a part of --data is held out)")
+    val_fraction: float = _option(0.1, "part of --data that is held out where --val-data is not given")
+    epochs: int = _option(50, "how often each photo's area is covered, on average")
+    max_steps: int | None = _option(None, "end after this many steps, and let the learning rate fall over them")
+    batch_size: int = _option(8, "patches per step")
+    patch_size: int = _option(48, "side of a low-resolution patch in pixels")
+    lr: float = _option(1e-3, "learning rate of Adam after warm-up; it falls to 0 along a cosine")
+    warmup_steps: int = _option(200, "steps over which the learning rate rises from 0")
+    grad_clip: float = _option(0.05, "largest norm of a step's gradient; a larger one is scaled down, 0 is no limit")
+    loss: str = _option("l1", "what is minimised", choices=tuple(LOSSES))
+    ema: float = _option(0.999, "decay of the running mean of the weights, which is what is validated and kept")
+    precision: str = _option(
+        "auto",
+        "arithmetic of the training step; auto takes bfloat16 where the processor has it",
+        choices=("auto", "float32", "bfloat16"),
+    )
+    device: str = _option("auto", "cuda, cpu or auto")
+    seed: int = _option(0, "of the first weights, the split, the patches and their order")
+    val_every: int = _option(1000, "steps between validations; an epoch that is shorter is one interval")
+    init: str | None = _option(None, "folder with weights of the same preset and scale to start from")
+    run_dir: str | None = _option(None, "folder that the run writes to (default: runs/<preset>-x<scale>)")
+    resume: bool = _option(False, "go on where the run in --run-dir was stopped")
+
+    def __post_init__(self) -> None:
+        presets.config(self.preset, self.scale)
+        for name in ("epochs", "batch_size", "patch_size", "val_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{flag(name)} is {getattr(self, name)}; it must be at least 1.")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ConfigError(f"--max-steps is {self.max_steps}; it must be at least 1.")
+        if self.patch_size < 8:
+            raise ConfigError(f"--patch-size is {self.patch_size}; it must be at least 8 pixels.")
+        if self.warmup_steps < 0:
+            raise ConfigError(f"--warmup-steps is {self.warmup_steps}; it must not be negative.")
+        if not 0 < self.lr < 1:
+            raise ConfigError(f"--lr is {self.lr}; it must lie between 0 and 1.")
+        if self.grad_clip < 0:
+            raise ConfigError(f"--grad-clip is {self.grad_clip}; it must not be negative.")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"--ema is {self.ema}; it must be at least 0 and less than 1.")
+        if not 0 < self.val_fraction < 1:
+            raise ConfigError(f"--val-fraction is {self.val_fraction}; it must lie between 0 and 1.")
+        if self.resume and self.init:
+            raise ConfigError("--resume goes on with a run and --init begins one from other weights; choose one.")
+        if self.loss not in LOSSES:
+            raise ConfigError(f"--loss is {self.loss!r}; choose one of: {', '.join(LOSSES)}.")
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.run_dir or f"runs/{weights.name(self.preset, self.scale)}")
+
+    @property
+    def min_side(self) -> int:
+        """Smallest side of a training picture, in high-resolution pixels."""
+        return self.patch_size * self.scale
+
+
+def flag(name: str) -> str:
+    """The option of train.py for a field."""
+    return "--" + name.replace("_", "-")
