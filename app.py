@@ -1,0 +1,45 @@
+"""The web page: `python app.py`, or `--help` for everything else."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sr_model import weights
+from sr_model.cli import run
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="app.py", description="Serve the web page.", allow_abbrev=False)
+    host = os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1")
+    port = os.environ.get("GRADIO_SERVER_PORT") or "7860"
+    parser.add_argument("--host", default=host, help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=port, metavar="N", help="port to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        default=weights.SHIPPED,
+        metavar="FOLDER",
+        help="folder of <preset>-x<scale>.safetensors and .json, as training writes it (default: the shipped ones)",
+    )
+    parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help="(default: %(default)s)")
+    parser.add_argument("--share", action="store_true", help="also open a public link through Gradio's servers")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+
+    def work() -> int:
+        from sr_model import ui  # importing gradio takes seconds that --help need not wait
+
+        page = ui.build_app(options.weights, options.device, examples=Path(__file__).parent / "examples")
+        page.launch(server_name=options.host, server_port=options.port, share=options.share, **ui.launch_options())
+        return 0
+
+    return run(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

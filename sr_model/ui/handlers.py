@@ -1,0 +1,188 @@
+"""What the page's events call: from the browser's values to work, and from its outcome to the browser's values."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import torch
+
+from sr_model.errors import ConfigError, ImageError, SRError
+from sr_model.ui import texts
+from sr_model.ui.cache import store_png
+from sr_model.ui.components import file_data
+from sr_model.ui.examples import Example
+from sr_model.ui.limits import uploaded_path
+from sr_model.ui.models import Upscalers
+from sr_model.ui.work import AUTOENCODER, COMPARE, ENLARGE, Job, Outcome, Pane, Progress, Score, perform
+
+log = logging.getLogger(__name__)
+
+FIRST_ZOOM = 2.0  # of examples: enough to see the difference at a glance
+Updates = tuple[Any, Any, Any, Any]  # of status, viewer, main button, cancel button
+
+
+@dataclass(frozen=True)
+class Handlers:
+    """`folder` is the one that uploads arrive in and that results are served from."""
+
+    upscalers: Upscalers
+    examples: dict[str, Example]
+    folder: Path
+
+    def run(self, picture: Any, reference: Any, mode: Any, scale: Any, preset: Any) -> Iterator[Updates]:
+        """The main button. Yields at each tile, so that Cancel and a closed tab stop the work."""
+        yield busy("Opening the picture")
+        try:
+            path = uploaded_path(picture, self.folder)
+            if path is None:
+                raise ImageError(texts.NO_PICTURE)
+            mode = chosen(mode)
+            larger = uploaded_path(reference, self.folder) if mode == ENLARGE else None
+            yield from self._perform(Job(path, mode, chosen(preset), as_scale(chosen(scale)), larger))
+        except SRError as error:
+            yield idle("refused", str(error))
+        except (torch.OutOfMemoryError, MemoryError):
+            log.exception("out of memory")
+            yield idle("refused", texts.NO_MEMORY)
+        except Exception:
+            log.exception("enlargement failed")
+            yield idle("refused", texts.FAILED)
+
+    def run_example(self, mode: Any, scale: Any, preset: Any, event: gr.EventData) -> Iterator[tuple]:
+        """A press on an example: chooses it, then does what the main button does.
+
+        The updates of the two pickers come first.
+        """
+        name = event._data.get("name") if isinstance(event._data, dict) else None
+        example = self.examples.get(name) if isinstance(name, str) else None
+        if example is None:
+            yield gr.skip(), gr.skip(), *idle("refused", "There is no such example.")
+            return
+        picture = picked(example)
+        yield picture, None, *busy("Opening the picture")
+        for update in self.run(picture, None, mode, scale, preset):
+            yield gr.skip(), gr.skip(), *update
+
+    def finished_example(self, preset: str, scale: int) -> tuple[Any, Any]:
+        """(picker's value, viewer's value) of the first example, compared; (None, None) where there is none."""
+        for example in self.examples.values():
+            *_, last = perform(Job(example.path, COMPARE, preset, scale), self.upscalers.get(preset, scale))
+            assert isinstance(last, Outcome), "work ends with its outcome"
+            return picked(example), self._shown(last, example)
+        return None, None
+
+    def enlarge(self, picture: dict, scale: int = 2, preset: str = "base") -> dict:
+        """Enlarge a picture. Takes a file, 2, 3 or 4 and a preset's name; returns a PNG file."""
+        try:
+            path = uploaded_path({"file": picture}, self.folder)
+            assert path is not None, "only an absent value has no path"
+            job = Job(path, ENLARGE, preset, as_scale(scale))
+            *_, last = perform(job, self.upscalers.get(job.preset, job.scale))
+        except SRError as error:
+            raise gr.Error(str(error)) from None
+        assert isinstance(last, Outcome), "work ends with its outcome"
+        result = next(pane for pane in last.panes if pane.title == AUTOENCODER)
+        return file_data(store_png(result.picture, result.file_name, self.folder))
+
+    def cancelled(self) -> Updates:
+        return idle("cancelled", texts.CANCELLED)
+
+    def failed(self, status: Any) -> Updates:
+        """The request did not reach `run`, as when the queue is full. Gradio reports a cancelled one here too."""
+        if isinstance(status, dict) and status.get("kind") == "cancelled":
+            return self.cancelled()
+        return idle("refused", texts.REFUSED)
+
+    def choose_preset(self, preset: Any, scale: Any) -> Any:
+        """The scales that the preset has; the chosen one stays where it can."""
+        scales = self.upscalers.scales(chosen(preset))
+        if not scales:
+            return gr.skip()
+        return scale_choice(scales, chosen(scale))
+
+    def _perform(self, job: Job) -> Iterator[Updates]:
+        example = next((e for e in self.examples.values() if e.path.resolve() == job.picture), None)
+        for item in perform(job, self.upscalers.get(job.preset, job.scale)):
+            if isinstance(item, Progress):
+                yield busy(describe_progress(item), item.done, item.total)
+            else:
+                yield idle("done", "Done.", self._shown(item, example))
+
+    def _shown(self, outcome: Outcome, example: Example | None) -> dict[str, Any]:
+        """The viewer's value; writes the pictures' files."""
+        w, h = outcome.source_size
+        rw, rh = outcome.panes[0].picture.size
+        device = self.upscalers.describe_device()
+        x, y = example.focus if example else (0.5, 0.5)
+        return {
+            "panes": [self._pane(pane) for pane in outcome.panes],
+            "line": f"{w}x{h} to {rw}x{rh} · {device} · {outcome.seconds:.{1 if outcome.seconds >= 1 else 2}f} s",
+            "note": "" if outcome.scores else texts.NO_REFERENCE,
+            "scores": score_rows(outcome.scores),
+            "view": {"zoom": FIRST_ZOOM, "x": x, "y": y} if example else None,
+        }
+
+    def _pane(self, pane: Pane) -> dict[str, Any]:
+        w, h = pane.picture.size
+        path = store_png(pane.picture, pane.file_name, self.folder)
+        return {"title": pane.title, "width": w, "height": h, "file": file_data(path), "name": pane.file_name}
+
+
+def as_scale(value: Any) -> int:
+    """Raises ConfigError for what is not a whole number."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ConfigError("Please choose a scale.")
+
+
+def chosen(value: Any) -> Any:
+    """What a choice's value holds; it comes from a browser and may be anything."""
+    return value.get("chosen") if isinstance(value, dict) else None
+
+
+def scale_choice(scales: list[int], scale: Any) -> dict[str, Any]:
+    """The value of the choice of scales: `scale` chosen, or the first where it is not among them."""
+    options = [{"value": s, "label": f"{s}x", "hint": ""} for s in scales]
+    return {"chosen": scale if scale in scales else scales[0], "options": options}
+
+
+def picked(example: Example) -> dict[str, Any]:
+    """The picker's value for an example."""
+    return {"file": file_data(example.path), "name": example.title, "thumb": example.thumb}
+
+
+def waiting() -> dict[str, Any]:
+    """The status before the first answer of `run`."""
+    return {"kind": "waiting", "text": texts.WAITING, "done": 0, "total": 0}
+
+
+def busy(text: str, done: int = 0, total: int = 0) -> Updates:
+    status = {"kind": "working", "text": text, "done": done, "total": total}
+    return status, gr.skip(), gr.update(visible=False), gr.update(visible=True)
+
+
+def idle(kind: str, text: str, viewer: Any = None) -> Updates:
+    status = {"kind": kind, "text": text, "done": 0, "total": 0}
+    return status, gr.skip() if viewer is None else viewer, gr.update(visible=True), gr.update(visible=False)
+
+
+def describe_progress(progress: Progress) -> str:
+    tiles = f"{progress.done} of {progress.total} tile{'s' if progress.total > 1 else ''} done"
+    if progress.done == progress.total:
+        return f"{tiles}, finishing the pictures"
+    return tiles if progress.seconds_left is None else f"{tiles}, about {progress.seconds_left:.0f} s left"
+
+
+def score_rows(scores: tuple[Score, ...]) -> list[dict[str, Any]]:
+    """The table's rows; the best of each column is marked by what is printed, so that equal numbers look equal."""
+    psnr = [f"{s.psnr:.2f} dB" if s.psnr != float("inf") else "identical" for s in scores]
+    ssim = [f"{s.ssim:.4f}" for s in scores]
+    best_psnr = psnr[max(range(len(scores)), key=lambda i: scores[i].psnr)] if scores else ""
+    best_ssim = ssim[max(range(len(scores)), key=lambda i: scores[i].ssim)] if scores else ""
+    return [
+        {"title": s.title, "psnr": p, "ssim": q, "psnr_best": p == best_psnr, "ssim_best": q == best_ssim}
+        for s, p, q in zip(scores, psnr, ssim, strict=True)
+    ]

@@ -1,0 +1,80 @@
+"""What strangers may send: how large a body, which files, how many pixels."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sr_model.errors import ImageError
+
+MAX_BYTES = 30 * 1024**2  # of a picture's file
+MAX_PIXELS = 16_000_000  # of a picture that is uploaded, a reference too
+MAX_RESULT_PIXELS = 64_000_000  # of one that is made: two such are held and shown at once
+MAX_BODY = 256 * 1024  # of a request that is not an upload
+UPLOAD_OVERHEAD = 16 * 1024  # what multipart adds to a file
+
+
+class BodyLimit:
+    """ASGI middleware that answers 413 to bodies above the limit, whether their length is declared or not.
+
+    Gradio's own limit covers files in multipart bodies only.
+    """
+
+    def __init__(self, app: ASGIApp, body: int = MAX_BODY, upload: int = MAX_BYTES + UPLOAD_OVERHEAD) -> None:
+        self.app, self.body, self.upload = app, body, upload
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        limit = self.upload if scope["path"].rstrip("/").endswith("/upload") else self.body
+        if _declared_length(scope["headers"]) > limit:
+            await PlainTextResponse("The request is too large.", status_code=413)(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise HTTPException(413, "The request is too large.")
+            return message
+
+        await self.app(scope, counted, send)
+
+
+def uploaded_path(value: Any, folder: Path) -> Path | None:
+    """The file that a picker's value names, or None where nothing is chosen.
+
+    The value comes from a browser and may be anything: raises ImageError unless it names a file within `folder`.
+    """
+    if value is None or value == "":
+        return None
+    file = value.get("file") if isinstance(value, dict) else None
+    name = file.get("path") if isinstance(file, dict) else None
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise ImageError("The picture did not arrive. Please choose it again.")
+    path = Path(name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ImageError("Only pictures that were uploaded here can be opened.")
+    if not path.is_file():
+        raise ImageError("The picture is no longer here: uploads are deleted within an hour. Please choose it again.")
+    if path.stat().st_size > MAX_BYTES:
+        raise ImageError(f"The file is larger than {MAX_BYTES // 1024**2} MB. Please shrink or crop the picture first.")
+    return path
+
+
+def safe_stem(name: str) -> str:
+    """A file's name without its ending, cut to what every file system takes."""
+    stem = re.sub(r"[^\w-]+", "-", Path(name).stem).strip("-")[:60]
+    return stem or "picture"
+
+
+def _declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    value = dict(headers).get(b"content-length", b"")
+    return int(value) if value.isdigit() else 0

@@ -1,0 +1,179 @@
+"""The page's layout, and which event calls what."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.events import api
+from starlette.middleware import Middleware
+
+from sr_model import weights
+from sr_model.metrics import DEFINITION
+from sr_model.presets import PRESETS
+from sr_model.ui import cache, components, texts
+from sr_model.ui.components import asset, refuse_addresses
+from sr_model.ui.examples import Example, load_examples
+from sr_model.ui.handlers import Handlers, chosen, scale_choice, waiting
+from sr_model.ui.limits import MAX_BYTES, BodyLimit
+from sr_model.ui.models import Upscalers
+from sr_model.ui.work import COMPARE, ENLARGE, MODES
+
+SLOT = "enlargement"  # all that computes waits for one slot: two at once would each take twice as long
+WAIT = f"() => {json.dumps([waiting(), gr.update(visible=False), gr.update(visible=True)])}"
+WAITING = 24  # more than so many in the queue are turned away
+
+
+def build_app(folder: Path = weights.SHIPPED, device: str = "auto", examples: Path | None = None) -> gr.Blocks:
+    """The page for the weights in `folder`; launch it with `launch_options()`.
+
+    Computes the first example, which warms the network up. Raises WeightsError and ConfigError.
+    """
+    upscalers = Upscalers(folder, device)
+    store = cache.open_folder()
+    shown = load_examples(examples, store) if examples else {}
+    handlers = Handlers(upscalers, shown, store)
+    example, finished = handlers.finished_example(*upscalers.default)
+    page = gr.Blocks(
+        title=texts.TITLE, analytics_enabled=False, delete_cache=(cache.INTERVAL, cache.MAX_AGE), fill_width=True
+    )
+    with page:
+        _connect(_layout(upscalers, shown, example, finished), handlers)
+    refuse_addresses(page)
+    page.queue(max_size=WAITING)
+    kept = [e.path for e in shown.values()]
+    kept += [Path(pane["file"]["path"]) for pane in finished["panes"]] if finished else []
+    cache.start_sweeper(store, kept)
+    return page
+
+
+def launch_options() -> dict[str, Any]:
+    """Keyword arguments for `launch` that belong to the page: its looks, its limits, and nothing recorded."""
+    theme = gr.themes.Base(
+        primary_hue=gr.themes.colors.blue,
+        neutral_hue=gr.themes.colors.gray,
+        radius_size=gr.themes.sizes.radius_sm,
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    ).set(
+        # Dark enough for white words on it to be read with ease.
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+    )
+    return {
+        "theme": theme,
+        "css": asset("page.css") + asset("viewer.css"),
+        "app_kwargs": {"middleware": [Middleware(BodyLimit)]},
+        "max_file_size": MAX_BYTES,
+        "allowed_paths": [],
+        "show_error": False,
+        "footer_links": [],
+        "run_history": False,
+        "enable_monitoring": False,
+        "ssr_mode": False,
+    }
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The page's components that events read or change."""
+
+    picture: gr.HTML
+    reference: gr.HTML
+    mode: gr.HTML
+    scale: gr.HTML
+    preset: gr.HTML
+    run: gr.Button
+    cancel: gr.Button
+    status: gr.HTML
+    viewer: gr.HTML
+    gallery: gr.HTML
+
+
+def _layout(upscalers: Upscalers, examples: dict[str, Example], chosen_example: Any, finished: Any) -> Parts:
+    preset, scale = upscalers.default
+    gr.Markdown(f"# {texts.TITLE}\n\n{texts.LEAD}", elem_id="sr-head")
+    with gr.Row(elem_id="sr-main"):
+        with gr.Column(elem_id="sr-form"):
+            picture = components.picker(
+                chosen_example,
+                heading=texts.PICK,
+                hint=texts.PICK_HINT,
+                main=True,
+                max_bytes=MAX_BYTES,
+                elem_id="sr-picture",
+            )
+            modes = [{"value": m, "label": texts.BUTTONS[m], "hint": texts.MODE_HINT[m]} for m in MODES]
+            mode = components.choice({"chosen": COMPARE, "options": modes}, heading="Task", elem_id="sr-mode")
+            reference = components.picker(
+                heading=texts.PICK_REFERENCE,
+                hint=texts.PICK_REFERENCE_HINT,
+                main=False,
+                max_bytes=MAX_BYTES,
+                visible="hidden",
+                elem_id="sr-reference",
+            )
+            with gr.Row(elem_id="sr-settings"):
+                scales = scale_choice(upscalers.scales(preset), scale)
+                presets = [{"value": name, "label": PRESETS[name].title, "hint": ""} for name in upscalers.presets]
+                quality = {"chosen": preset, "options": presets}
+                scale_part = components.choice(scales, heading="Scale", elem_id="sr-scale")
+                preset_part = components.choice(quality, heading="Quality", elem_id="sr-preset")
+            run = gr.Button(texts.BUTTONS[COMPARE], variant="primary", elem_id="sr-run")
+            cancel = gr.Button("Cancel", visible=False, elem_id="sr-cancel")
+            status = components.status(elem_id="sr-status")
+        with gr.Column(elem_id="sr-view"):
+            viewer = components.viewer(finished, definition=DEFINITION, elem_id="sr-viewer")
+    gallery = _examples(examples)
+    _about(preset, scale)
+    return Parts(picture, reference, mode, scale_part, preset_part, run, cancel, status, viewer, gallery)
+
+
+def _connect(parts: Parts, handlers: Handlers) -> None:
+    settings = [parts.mode, parts.scale, parts.preset]
+    outputs = [parts.status, parts.viewer, parts.run, parts.cancel]
+    queued: dict[str, Any] = {
+        "concurrency_id": SLOT,
+        "concurrency_limit": 1,
+        "show_progress": "minimal",
+        "show_progress_on": parts.status,
+        "api_visibility": "private",
+    }
+    quick: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
+    # In the browser alone, as the server's first word comes only when the queue's turn does.
+    gr.on(
+        [parts.run.click, parts.gallery.select], None, None, [parts.status, parts.run, parts.cancel], js=WAIT, **quick
+    )
+    pressed = parts.run.click(handlers.run, [parts.picture, parts.reference, *settings], outputs, **queued)
+    tried = parts.gallery.select(handlers.run_example, settings, [parts.picture, parts.reference, *outputs], **queued)
+    parts.cancel.click(handlers.cancelled, None, outputs, cancels=[pressed, tried], **quick)
+    for event in (pressed, tried):
+        event.failure(handlers.failed, parts.status, outputs, **quick)
+    parts.preset.input(handlers.choose_preset, [parts.preset, parts.scale], parts.scale, **quick)
+    parts.mode.input(choose_mode, parts.mode, [parts.reference, parts.run], **quick)
+    api(handlers.enlarge, api_name="enlarge", concurrency_id=SLOT, concurrency_limit=1)
+
+
+def choose_mode(mode: Any) -> tuple[Any, Any]:
+    """Updates of the reference's picker and of the main button's word."""
+    name = chosen(mode)
+    return (
+        gr.update(visible=True if name == ENLARGE else "hidden"),
+        gr.update(value=texts.BUTTONS.get(name, texts.BUTTONS[COMPARE])),
+    )
+
+
+def _examples(examples: dict[str, Example]) -> gr.HTML:
+    entries = [{"name": name, "title": e.title, "credit": e.credit, "thumb": e.thumb} for name, e in examples.items()]
+    if entries:
+        gr.Markdown("### Examples", elem_id="sr-examples-head")
+    return components.gallery(entries, elem_id="sr-examples", visible=bool(entries))
+
+
+def _about(preset: str, scale: int) -> None:
+    with gr.Row(elem_id="sr-about"):
+        gr.Markdown(texts.HOW)
+        gr.Markdown(texts.LIMITS)
+        gr.Markdown(texts.PRIVACY)
+        gr.Markdown(texts.API.format(preset=preset, scale=scale))

@@ -1,0 +1,65 @@
+"""The page's words."""
+
+from sr_model.ui import work
+from sr_model.ui.cache import INTERVAL, MAX_AGE
+from sr_model.ui.limits import MAX_BYTES, MAX_PIXELS, MAX_RESULT_PIXELS
+
+assert MAX_AGE + INTERVAL <= 3600, "the page promises that pictures are gone within an hour"
+
+TITLE = "Super-resolution autoencoder"
+LEAD = (
+    "Enlarge a picture with an autoencoder, and see it beside plain bicubic enlargement and the original, "
+    "pixel by pixel."
+)
+FORMATS = "PNG, JPEG, WebP, BMP, GIF, AVIF"
+PICK = "Drop a picture, paste it, or choose a file"
+PICK_HINT = f"{FORMATS}; up to {MAX_PIXELS / 1e6:g} megapixels and {MAX_BYTES // 1024**2} MB"
+PICK_REFERENCE = "Reference (optional)"
+PICK_REFERENCE_HINT = "The original in its full size, to measure against"
+
+BUTTONS = {work.ENLARGE: "Enlarge", work.COMPARE: "Compare"}
+MODE_HINT = {
+    work.ENLARGE: "Makes the picture larger.",
+    work.COMPARE: "Shrinks the picture, enlarges it again and measures how much came back.",
+}
+
+NO_PICTURE = "Choose a picture first; while it is uploading, wait a moment."
+FAILED = "Something went wrong here. Please try again, or try another picture."
+NO_MEMORY = "There is not enough memory for this picture now. Please try a smaller one."
+REFUSED = "The server could not take this request; it may be busy. Please try again in a minute."
+WAITING = "Waiting for a free place"
+CANCELLED = "Cancelled."
+NO_REFERENCE = "No reference: choose Compare, or add a larger original, to see a third picture and the numbers."
+
+HOW = """### How it works
+
+An encoder looks at the small picture. Its full-resolution features take a short cut to the decoder (the skip path), \
+and the rest is compressed into a latent at half resolution, which sees further around each pixel. The decoder \
+rebuilds the large picture from both. It starts from bicubic enlargement and adds only what bicubic misses: sharper \
+edges and finer texture.
+
+*Compare* treats your picture as the truth: it is shrunk, enlarged by both methods, and measured against what it was. \
+*Enlarge* makes the picture itself larger."""
+
+LIMITS = f"""### Limits
+
+Pictures of at most {MAX_PIXELS / 1e6:g} megapixels and {MAX_BYTES // 1024**2} MB; results of at most \
+{MAX_RESULT_PIXELS / 1e6:g} megapixels. Of an animation only the first frame is used. The network has learned from \
+clean, sharply shrunk photos: noise and compression artefacts become clearer too, and what the small picture does not \
+hold is guessed, so read no faces or number plates from it."""
+
+PRIVACY = """### Privacy
+
+Pictures are used for nothing but your result, and are deleted from the server within an hour. Results hold no camera \
+data and no location. The page sets no cookies, keeps no history and loads nothing from elsewhere."""
+
+API = """### From a program
+
+```python
+from gradio_client import Client, handle_file
+
+client = Client("https://...")  # the address of this page
+path = client.predict(handle_file("photo.png"), {scale}, "{preset}", api_name="/enlarge")
+```
+
+This returns the enlarged picture as a PNG file. `client.view_api()` tells more."""

@@ -1,0 +1,141 @@
+"""What the main button does, without any page: files in, pictures and numbers out, a tile at a time."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sr_model import evaluation, images
+from sr_model.errors import ConfigError, ImageError
+from sr_model.images import Picture
+from sr_model.ui.limits import MAX_PIXELS, MAX_RESULT_PIXELS, safe_stem
+from sr_model.upscale import Upscaler, enlarge_bicubic
+from sr_model.weights import name as weights_name
+
+ENLARGE, COMPARE = "enlarge", "compare"
+MODES = (ENLARGE, COMPARE)
+BICUBIC, AUTOENCODER, REFERENCE = "Bicubic", "Autoencoder", "Reference"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a visitor asks for. `reference` counts in Enlarge only."""
+
+    picture: Path
+    mode: str
+    preset: str
+    scale: int
+    reference: Path | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Tiles done of all, and the seconds that the rest will take, where that is known."""
+
+    done: int
+    total: int
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Pane:
+    title: str
+    picture: Picture  # as its file holds it
+    file_name: str
+
+
+@dataclass(frozen=True)
+class Score:
+    title: str
+    psnr: float  # dB
+    ssim: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    panes: tuple[Pane, ...]  # bicubic, autoencoder, and the reference where there is one; all of one size
+    scores: tuple[Score, ...]  # bicubic and autoencoder, or none without a reference
+    source_size: tuple[int, int]  # (width, height) of what was enlarged
+    seconds: float  # that the network took
+
+
+def perform(job: Job, upscaler: Upscaler) -> Iterator[Progress | Outcome]:
+    """Enlarge, or shrink and enlarge again and measure; the last item is the Outcome.
+
+    Stop asking, and the work stops. Raises ImageError and ConfigError with sentences for the visitor.
+    """
+    if job.mode not in MODES:
+        raise ConfigError("Please choose Enlarge or Compare.")
+    low, reference = _open(job)
+    network: Picture | None = None
+    seconds = 0.0
+    steps = upscaler.steps(low)
+    while network is None:
+        start = time.perf_counter()
+        step = next(steps)
+        seconds += time.perf_counter() - start  # without the time that the page takes between tiles
+        network = step.result
+        yield Progress(step.done, step.total, seconds / step.done * (step.total - step.done) if step.done else None)
+    finishing = Progress(step.total, step.total, None)  # each time it is yielded, the visitor can cancel
+    pictures = {BICUBIC: as_shown(enlarge_bicubic(low, job.scale)), AUTOENCODER: as_shown(network)}
+    scores: list[Score] = []
+    if reference is not None:
+        pictures[REFERENCE] = as_shown(reference)
+        for title in (BICUBIC, AUTOENCODER):
+            yield finishing
+            scores.append(Score(title, *evaluation.compare(pictures[title], pictures[REFERENCE], job.scale)))
+    yield finishing
+    panes = tuple(Pane(title, picture, _file_name(title, job)) for title, picture in pictures.items())
+    yield Outcome(panes, tuple(scores), low.size, seconds)
+
+
+def as_shown(picture: Picture) -> Picture:
+    """The picture after a PNG file: grey ones have three equal channels again, so that what is measured is shown."""
+    if not picture.grey and picture.pixels.dtype == np.uint8:
+        return picture  # its file holds just this; the largest need not be copied
+    return images.from_pil(images.to_pil(picture))
+
+
+def fit_reference(reference: Picture, size: tuple[int, int], scale: int) -> Picture:
+    """The reference, cut at the bottom and right to `scale` times `size` where it is at most `scale` pixels larger.
+
+    Raises ImageError for any other size.
+    """
+    (w, h), (rw, rh) = size, reference.size
+    if not (0 <= rw - w * scale <= scale and 0 <= rh - h * scale <= scale):
+        raise ImageError(
+            f"The reference is {rw}x{rh}, but {scale} times the picture's {w}x{h} is {w * scale}x{h * scale}. "
+            "Give the original of that size, choose another scale, or remove the reference."
+        )
+    alpha = None if reference.alpha is None else reference.alpha[: h * scale, : w * scale]
+    pixels = reference.pixels[: h * scale, : w * scale]
+    return Picture(pixels, alpha, reference.grey, reference.icc_profile)
+
+
+def _open(job: Job) -> tuple[Picture, Picture | None]:
+    """(what is enlarged, what the result is measured against)."""
+    picture = images.load(job.picture, MAX_PIXELS)
+    if job.mode == COMPARE:
+        return evaluation.shrink_picture(picture, job.scale)
+    w, h = picture.size
+    result = w * h * job.scale**2
+    if result > MAX_RESULT_PIXELS:
+        raise ImageError(
+            f"{job.scale} times {w}x{h} would be {result / 1e6:.0f} million pixels; at most "
+            f"{MAX_RESULT_PIXELS / 1e6:g} million can be made here. Choose a smaller scale, or crop the picture."
+        )
+    if job.reference is None:
+        return picture, None
+    # Measuring takes far more memory than enlarging, so that a reference may have no more pixels than an upload.
+    return picture, fit_reference(images.load(job.reference, MAX_PIXELS), picture.size, job.scale)
+
+
+def _file_name(title: str, job: Job) -> str:
+    kind = {
+        BICUBIC: f"bicubic-x{job.scale}",
+        AUTOENCODER: weights_name(job.preset, job.scale),
+        REFERENCE: "reference",
+    }
+    return f"{safe_stem(job.picture.name)}-{kind[title]}.png"

@@ -1,0 +1,330 @@
+"""The page as a person uses it, in a real browser."""
+
+import base64
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sr_model import evaluation, images
+from sr_model.upscale import Upscaler, enlarge_bicubic
+from tests.browser.conftest import Visit
+from tests.conftest import EXAMPLES, tiny_model
+
+CHELSEA = EXAMPLES / "chelsea.png"
+SCREENSHOTS = Path(__file__).parent.parent.parent / "screenshots"
+
+
+def numbers(picture: images.Picture, reference: images.Picture) -> list[str]:
+    psnr, ssim = evaluation.compare(picture, reference, 2)
+    return [f"{psnr:.2f} dB", f"{ssim:.4f}"]
+
+
+def download(visit: Visit, index: int, folder: Path) -> Path:
+    with visit.page.expect_download() as waiting:
+        visit.page.locator(".sr-download").nth(index).click()
+    path = folder / str(waiting.value.suggested_filename)
+    waiting.value.save_as(path)
+    return path
+
+
+def test_compare_shows_three_pictures_and_their_true_numbers(visit: Visit, tmp_path: Path) -> None:
+    """What is shown, measured and downloaded is what the library computes, pixel for pixel."""
+    visit.choose(CHELSEA)
+    visit.press()
+    assert visit.labels() == [("Bicubic", "450x300"), ("Autoencoder", "450x300"), ("Reference", "450x300")]
+    low, high = evaluation.shrink_picture(images.load(CHELSEA), 2)
+    network, bicubic = Upscaler(tiny_model(), "cpu").enlarge(low), enlarge_bicubic(low, 2)
+    names = ["chelsea-bicubic-x2.png", "chelsea-base-x2.png", "chelsea-reference.png"]
+    for i, (name, picture) in enumerate(zip(names, (bicubic, network, high), strict=True)):
+        path = download(visit, i, tmp_path)
+        assert path.name == name
+        assert np.array_equal(np.asarray(Image.open(path)), picture.pixels)
+    assert visit.scores() == [["Bicubic", *numbers(bicubic, high)], ["Autoencoder", *numbers(network, high)]]
+    assert visit.page.locator(".sr-best").count() == 2
+    assert "225x150 to 450x300" in visit.page.inner_text(".sr-line")
+
+
+def test_the_first_sight_is_a_finished_example(visit: Visit) -> None:
+    """Nobody meets an empty page: three pictures, loaded and measured."""
+    assert [name for name, _ in visit.labels()] == ["Bicubic", "Autoencoder", "Reference"]
+    visit.page.wait_for_function(
+        "[...document.querySelectorAll('.sr-window img')].every((i) => i.complete && i.naturalWidth == i.width)"
+    )
+    assert len(visit.scores()) == 2
+
+
+def test_enlarge_with_and_without_a_reference(visit: Visit, tmp_path: Path) -> None:
+    """Two panes without one; three and the numbers with one, cut to fit; one of a wrong size is refused."""
+    reference = Image.open(CHELSEA).convert("RGB").crop((0, 0, 121, 80))
+    reference.save(tmp_path / "large.png")
+    high = images.from_pil(reference.crop((0, 0, 120, 80)))
+    low, _ = evaluation.shrink_picture(high, 2)
+    images.save(images.to_pil(low), tmp_path / "low.png")
+    visit.choose(tmp_path / "low.png")
+    visit.page.get_by_label("Enlarge", exact=True).check()
+    visit.press()
+    assert visit.labels() == [("Bicubic", "120x80"), ("Autoencoder", "120x80")]
+    assert "No reference" in visit.page.inner_text(".sr-note")
+    assert visit.scores() == []
+    visit.choose(CHELSEA, "#sr-reference")
+    sentence = visit.press("refused")
+    assert "451x300" in sentence
+    assert "120x80" in sentence
+    visit.choose(tmp_path / "large.png", "#sr-reference")
+    visit.press()
+    assert visit.labels()[2] == ("Reference", "120x80")
+    network = Upscaler(tiny_model(), "cpu").enlarge(low)
+    assert visit.scores()[1] == ["Autoencoder", *numbers(network, high)]
+
+
+def test_a_bad_file_is_refused_in_words_and_the_next_one_works(visit: Visit, tmp_path: Path) -> None:
+    """The reason stays on the page, and nothing is broken after it."""
+    (tmp_path / "cut.png").write_bytes(CHELSEA.read_bytes()[:5000])
+    visit.choose(tmp_path / "cut.png")
+    assert "damaged or cut off" in visit.press("refused")
+    assert visit.page.get_by_role("alert").filter(has_text="damaged").is_visible()
+    assert visit.page.locator(".toast-wrap *").count() == 0
+    visit.choose(CHELSEA)
+    visit.press()
+    assert len(visit.labels()) == 3
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_sent(visit: Visit, tmp_path: Path) -> None:
+    """The visitor does not wait for an upload that cannot succeed."""
+    (tmp_path / "large.png").write_bytes(bytes(31 * 1024**2))
+    sent: list[str] = []
+    visit.page.on("request", lambda request: sent.append(request.url))
+    visit.page.set_input_files("#sr-picture input", tmp_path / "large.png")
+    alert = visit.page.locator("#sr-picture [role='alert']")
+    alert.filter(has_text="at most 30 MB").wait_for()
+    assert not [url for url in sent if "/upload" in url]
+    assert "Choose a picture first" in visit.press("refused")
+
+
+def hand_over(visit: Visit, event: str, target: str, name: str) -> None:
+    """Dispatch a paste or drop of the example photo, as the browser does for a file of that name."""
+    visit.page.evaluate(
+        """([event, target, name, data]) => {
+            const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([bytes], name, { type: "image/png" }));
+            const options = { bubbles: true, cancelable: true };
+            document.querySelector(target).dispatchEvent(
+                event === "paste"
+                    ? new ClipboardEvent(event, { ...options, clipboardData: transfer })
+                    : new DragEvent(event, { ...options, dataTransfer: transfer }),
+            );
+        }""",
+        [event, target, name, base64.b64encode(CHELSEA.read_bytes()).decode()],
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "target"), [("paste", "body"), ("drop", "#sr-picture .sr-zone"), ("drop", "#sr-viewer")]
+)
+def test_pictures_can_be_pasted_and_dropped(visit: Visit, tmp_path: Path, event: str, target: str) -> None:
+    """By paste or drop, anywhere on the page, the file's own bytes arrive."""
+    hand_over(visit, event, target, "handed.png")
+    visit.chosen("handed.png")
+    visit.press()
+    reference = np.asarray(Image.open(download(visit, 2, tmp_path)))
+    assert np.array_equal(reference, np.asarray(Image.open(CHELSEA).convert("RGB"))[:, :450])
+
+
+def test_a_drop_on_the_reference_is_the_reference(visit: Visit) -> None:
+    """The second picker takes what falls on it, and the first does not."""
+    visit.page.get_by_label("Enlarge", exact=True).check()
+    visit.page.wait_for_selector("#sr-reference .sr-zone:visible")
+    hand_over(visit, "drop", "#sr-reference .sr-zone", "handed.png")
+    visit.chosen("handed.png", "#sr-reference")
+    assert "handed.png" not in visit.page.inner_text("#sr-picture")
+
+
+def test_an_example_runs_with_one_press(visit: Visit) -> None:
+    """The picture, its name and the results change together."""
+    visit.forget()
+    visit.page.click("[data-name='coffee.png']")
+    visit.chosen("Coffee cup")
+    visit.ended()
+    assert visit.labels()[0] == ("Bicubic", "600x400")
+
+
+def test_the_scales_follow_the_preset(visit: Visit) -> None:
+    """Only scales that the preset has weights for can be chosen."""
+    scales = visit.page.locator("#sr-scale label")
+    assert scales.all_inner_texts() == ["2x"]
+    visit.page.get_by_label("Fast").check()
+    scales.nth(1).wait_for()
+    visit.page.get_by_label("3x").check()
+    visit.press()
+    assert visit.labels()[1] == ("Autoencoder", "450x300")
+    assert visit.page.locator(".sr-download").nth(1).get_attribute("download") == "chelsea-nano-x3.png"
+    visit.page.get_by_label("Best").check()
+    scales.nth(1).wait_for(state="detached")
+    assert visit.page.get_by_label("2x").is_checked()
+
+
+def views(visit: Visit) -> list[str]:
+    pictures = visit.page.locator(".sr-window img")
+    return list(pictures.evaluate_all("(all) => all.map((p) => p.style.transform + p.style.imageRendering)"))
+
+
+def test_all_panes_move_as_one(visit: Visit) -> None:
+    """Buttons, keys, wheel and drag change every pane alike; at 100 % and above pixels are crisp."""
+    page = visit.page
+    seen = [views(visit)]
+
+    def changed() -> str:
+        seen.append(views(visit))
+        assert len(set(seen[-1])) == 1, "the panes differ"
+        assert seen[-1] != seen[-2], "nothing has moved"
+        return str(page.inner_text(".sr-percent"))
+
+    page.get_by_role("button", name="Zoom in").click()
+    assert changed() == "300 %"
+    assert "pixelated" in seen[-1][0]
+    page.get_by_role("button", name="Fit").click()
+    assert changed() != "300 %"
+    assert "auto" in seen[-1][0]
+    page.locator(".sr-stage").focus()
+    page.keyboard.press("1")
+    assert changed() == "100 %"
+    assert "scale(1)" in seen[-1][0]
+    page.keyboard.press("+")
+    assert changed() == "150 %"
+    page.keyboard.press("ArrowRight")
+    changed()
+    page.locator(".sr-window").nth(1).hover()
+    page.mouse.down()
+    page.mouse.move(640, 400)
+    page.mouse.up()
+    changed()
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -100)
+    page.keyboard.up("Control")
+    page.wait_for_function("document.querySelector('.sr-percent').textContent != '150 %'")
+    changed()
+
+
+def test_the_viewer_does_not_trap_the_page(visit: Visit) -> None:
+    """A bare wheel over a picture scrolls the page, and the pictures stay."""
+    before = views(visit)
+    visit.page.locator(".sr-window").first.hover()
+    visit.page.mouse.wheel(0, 200)
+    visit.page.wait_for_function("window.scrollY > 0")
+    assert views(visit) == before
+
+
+def test_two_fingers_pinch_all_panes(browser: Any, address: str) -> None:
+    """On a touch screen two fingers zoom the pictures, and one is left to the page."""
+    visit = Visit(browser, address, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    prevented = visit.page.evaluate(
+        """() => {
+            const pane = document.querySelector(".sr-window");
+            pane.scrollIntoView();
+            const edge = pane.getBoundingClientRect();
+            const clientY = edge.top + 80;
+            const touch = (x, identifier) => new Touch({ identifier, target: pane, clientX: edge.left + x, clientY });
+            const send = (type, ...xs) => {
+                const touches = xs.map(touch);
+                return !pane.dispatchEvent(new TouchEvent(type, { touches, bubbles: true, cancelable: true }));
+            };
+            return [
+                send("touchstart", 90),
+                send("touchmove", 95),
+                send("touchstart", 90, 110),
+                send("touchmove", 80, 120),
+                send("touchend"),
+            ];
+        }"""
+    )
+    assert prevented == [False, False, True, True, False]
+    assert visit.page.inner_text(".sr-percent") == "400 %"
+    assert len(set(views(visit))) == 1
+    visit.context.close()
+    assert visit.errors == []
+
+
+def test_cancel_stops_the_work(visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The button answers at once, no further tile is computed, and the next press works."""
+    done = []
+    run = Upscaler._run
+
+    def slow(self: Upscaler, x: Any) -> Any:
+        time.sleep(0.2)
+        done.append(1)
+        return run(self, x)
+
+    Image.new("RGB", (2560, 256)).save(tmp_path / "wide.png")
+    visit.choose(tmp_path / "wide.png")
+    visit.page.get_by_label("Enlarge", exact=True).check()
+    with monkeypatch.context() as patch:
+        patch.setattr(Upscaler, "_run", slow)
+        visit.page.click("#sr-run")
+        visit.page.wait_for_function(
+            "/[1-5] of 10 tiles done, about \\d+ s left/.test(document.querySelector('#sr-status').innerText)"
+        )
+        visit.page.click("#sr-cancel")
+        assert visit.ended("cancelled") == "Cancelled."
+        time.sleep(0.5)
+        stopped = len(done)
+        time.sleep(0.5)
+        assert len(done) == stopped < 10
+    visit.choose(CHELSEA)
+    visit.press()
+
+
+def test_nothing_is_left_in_the_browser(visit: Visit) -> None:
+    """After a run there are no cookies, no databases, and no trace of the picture in the storage."""
+    visit.choose(CHELSEA)
+    visit.press()
+    assert visit.context.cookies() == []
+    assert visit.page.evaluate("indexedDB.databases()") == []
+    assert "chelsea" not in visit.page.evaluate("JSON.stringify([localStorage, sessionStorage])")
+
+
+def test_every_control_has_a_name_and_can_be_reached(visit: Visit) -> None:
+    """Tab leads through all controls, and each says what it is."""
+    visit.page.evaluate("document.activeElement.blur()")
+    names = []
+    for _ in range(30):
+        visit.page.keyboard.press("Tab")
+        names.append(
+            visit.page.evaluate(
+                """() => {
+                    const node = document.activeElement;
+                    const label = node.labels && node.labels[0];
+                    return node.getAttribute("aria-label") || (label || node).innerText || "";
+                }"""
+            ).strip()
+        )
+    everything = " | ".join(names)
+    for name in ("choose a file", "Remove", "Compare", "2x", "Best", "Zoom in", "Fit", "side by side", "Raccoon"):
+        assert name in everything
+    for name in ("Download Bicubic", "Download Autoencoder", "Download Reference"):
+        assert name in everything
+    assert all(names[:20])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+def test_the_page_fits_wide_and_narrow_light_and_dark(
+    browser: Any, address: str, width: int, height: int, scheme: Any
+) -> None:
+    """Nothing sticks out sideways, and the background follows the visitor's setting. Leaves screenshots to look at."""
+    visit = Visit(browser, address, viewport={"width": width, "height": height}, color_scheme=scheme)
+    visit.page.wait_for_load_state("networkidle")
+    SCREENSHOTS.mkdir(exist_ok=True)
+    visit.page.screenshot(path=SCREENSHOTS / f"page-{width}-{scheme}.png", full_page=True)
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    background = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    brightness = sum(int(part) for part in background.strip("rgba()").split(",")[:3]) / 3
+    assert (brightness > 128) == (scheme == "light")
+    tops = visit.page.locator(".sr-window").evaluate_all("(all) => all.map((p) => p.getBoundingClientRect().top)")
+    assert len(set(tops)) == (1 if width > 700 else 3)
+    visit.context.close()
+    assert visit.errors == visit.strangers == []

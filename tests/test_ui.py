@@ -1,0 +1,445 @@
+"""The page without a browser: handlers called directly, limits, and the sweep."""
+
+import contextlib
+import itertools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
+from torch import Tensor
+
+from sr_model import evaluation, images, weights
+from sr_model.errors import ConfigError, ImageError, WeightsError
+from sr_model.images import Picture
+from sr_model.ui import cache, examples, handlers, limits, texts
+from sr_model.ui.handlers import Handlers, score_rows
+from sr_model.ui.models import Upscalers
+from sr_model.ui.work import Job, Outcome, Progress, Score, perform
+from sr_model.upscale import Upscaler, enlarge_bicubic
+from tests.conftest import EXAMPLES, tiny_model
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with weights of nano at 2 and 3, and of base at 2."""
+    folder = tmp_path_factory.mktemp("weights")
+    for preset, scale in (("nano", 2), ("nano", 3), ("base", 2)):
+        weights.save(tiny_model(scale), preset, folder, {}, {})
+    return folder
+
+
+@pytest.fixture
+def uploads(tmp_path: Path) -> Path:
+    folder = tmp_path / "uploads"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def desk(trained: Path, uploads: Path) -> Handlers:
+    return Handlers(Upscalers(trained, "cpu"), examples.load_examples(EXAMPLES, uploads), uploads)
+
+
+def value_of(path: Path) -> dict[str, Any]:
+    """What the browser sends for an uploaded file."""
+    return {"file": {"path": str(path), "meta": {"_type": "gradio.FileData"}}, "name": path.name, "thumb": None}
+
+
+def upload(folder: Path, image: Image.Image, name: str = "small.png") -> dict[str, Any]:
+    image.save(folder / name)
+    return value_of(folder / name)
+
+
+def press(desk: Handlers, picture: Any, reference: Any = None, mode: Any = "enlarge", scale: Any = 2) -> Any:
+    """(status, viewer's value or None) after the main button's work has ended."""
+    *_, last = desk.run(picture, reference, {"chosen": mode}, {"chosen": scale}, {"chosen": "nano"})
+    viewer = last[1] if "panes" in last[1] else None
+    return last[0], viewer
+
+
+def test_pictures_shown_are_lossless_and_what_was_measured(desk: Handlers, uploads: Path, photo: Image.Image) -> None:
+    """Each file the viewer shows holds, pixel for pixel, what the library makes, and the numbers are of these files."""
+    status, viewer = press(desk, upload(uploads, photo), mode="compare")
+    assert status["kind"] == "done"
+    low, high = evaluation.shrink_picture(images.from_pil(photo), 2)
+    network = desk.upscalers.get("nano", 2).enlarge(low)
+    expected = [enlarge_bicubic(low, 2), network, high]
+    for pane, picture in zip(viewer["panes"], expected, strict=True):
+        shown = images.load(pane["file"]["path"])
+        assert np.array_equal(shown.pixels, picture.pixels)
+        assert (pane["width"], pane["height"]) == picture.size
+    psnr, ssim = evaluation.compare(network, high, 2)
+    assert viewer["scores"][1]["psnr"] == f"{psnr:.2f} dB"
+    assert viewer["scores"][1]["ssim"] == f"{ssim:.4f}"
+
+
+def test_grey_pictures_are_measured_as_they_are_shown(trained: Path, uploads: Path, photo: Image.Image) -> None:
+    """A grey result is stored with one channel, and the numbers are of that channel, not of the network's three."""
+    path = uploads / "grey.png"
+    photo.convert("L").crop((0, 0, 60, 40)).save(path)
+    upscaler = Upscalers(trained, "cpu").get("nano", 2)
+    *_, outcome = perform(Job(path, "compare", "nano", 2), upscaler)
+    assert isinstance(outcome, Outcome)
+    shown = images.from_pil(images.to_pil(outcome.panes[1].picture))
+    reference = outcome.panes[2].picture
+    assert (outcome.scores[1].psnr, outcome.scores[1].ssim) == evaluation.compare(shown, reference, 2)
+
+
+def test_without_a_reference_there_are_two_panes_and_no_numbers(desk: Handlers, uploads: Path) -> None:
+    """Enlarge alone has nothing to measure against, and says how to get it."""
+    _, viewer = press(desk, upload(uploads, Image.new("RGB", (5, 7))))
+    assert [pane["title"] for pane in viewer["panes"]] == ["Bicubic", "Autoencoder"]
+    assert [pane["name"] for pane in viewer["panes"]] == ["small-bicubic-x2.png", "small-nano-x2.png"]
+    assert viewer["scores"] == []
+    assert viewer["note"] == texts.NO_REFERENCE
+
+
+@pytest.mark.parametrize("size", [(10, 14), (11, 14), (12, 16)])
+def test_a_reference_slightly_too_large_is_cut(desk: Handlers, uploads: Path, size: tuple[int, int]) -> None:
+    """Originals are seldom a multiple of the scale: up to `scale` more rows and columns are cut off."""
+    picture = upload(uploads, Image.new("RGB", (5, 7)))
+    status, viewer = press(desk, picture, upload(uploads, Image.new("RGB", size), "large.png"))
+    assert status["kind"] == "done"
+    assert {(pane["width"], pane["height"]) for pane in viewer["panes"]} == {(10, 14)}
+    assert len(viewer["scores"]) == 2
+
+
+@pytest.mark.parametrize("size", [(9, 14), (10, 17), (20, 28)])
+def test_a_reference_of_another_size_is_refused(desk: Handlers, uploads: Path, size: tuple[int, int]) -> None:
+    """The sentence names both sizes and the one that was expected."""
+    picture = upload(uploads, Image.new("RGB", (5, 7)))
+    status, _ = press(desk, picture, upload(uploads, Image.new("RGB", size), "large.png"))
+    assert status["kind"] == "refused"
+    for part in (f"{size[0]}x{size[1]}", "5x7", "10x14"):
+        assert part in status["text"]
+
+
+def test_compare_ignores_a_reference(desk: Handlers, uploads: Path) -> None:
+    """A file left in the other picker does not disturb Compare."""
+    picture = upload(uploads, Image.new("RGB", (20, 20)))
+    status, _ = press(desk, picture, {"file": {"path": "/etc/passwd"}}, mode="compare")
+    assert status["kind"] == "done"
+
+
+BAD_FILES = {
+    "empty.png": b"",
+    "text.png": b"this is not a picture",
+    "drawing.png": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
+    "photo.png": b"II*\0" + bytes(100),
+    "cut.png": images.encode_png(Image.effect_noise((64, 64), 90))[:900],
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_a_bad_file_gives_a_sentence_and_the_next_one_works(desk: Handlers, uploads: Path, name: str) -> None:
+    """Whatever the file holds, the visitor reads a sentence from this program, and can go on."""
+    (uploads / name).write_bytes(BAD_FILES[name])
+    status, viewer = press(desk, value_of(uploads / name))
+    assert (status["kind"], viewer) == ("refused", None)
+    assert status["text"].endswith(".")
+    assert status["text"] != texts.FAILED
+    assert press(desk, upload(uploads, Image.new("RGB", (4, 4))))[0]["kind"] == "done"
+
+
+def test_pixels_are_limited_before_anything_is_decoded(desk: Handlers, uploads: Path) -> None:
+    """A header that promises too many pixels is refused; so is a result that would have too many."""
+    status, _ = press(desk, upload(uploads, Image.new("1", (4001, 4000))))
+    assert status["kind"] == "refused"
+    assert "at most 16 million" in status["text"]
+    status, _ = press(desk, upload(uploads, Image.new("1", (4000, 4000))), scale=3)
+    assert status["kind"] == "refused"
+    assert "144 million" in status["text"]
+
+
+HOSTILE = [
+    "/etc/passwd",
+    7,
+    [],
+    {},
+    {"file": None},
+    {"file": "/etc/passwd"},
+    {"file": {"path": None}},
+    {"file": {"path": ["a"]}},
+    {"file": {"path": "/etc/passwd"}},
+    {"file": {"path": "../../../etc/passwd"}},
+    {"file": {"path": "a\0b"}},
+    {"file": {"path": "http://localhost/x.png"}},
+    {"file": {"path": "x" * 5000}},
+]
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_value_that_no_upload_made_is_refused(desk: Handlers, value: Any) -> None:
+    """A picker's value may be anything; no file outside of the uploads is opened, and the answer is a sentence."""
+    status, viewer = press(desk, value)
+    assert (status["kind"], viewer) == ("refused", None)
+    assert status["text"] != texts.FAILED
+
+
+def test_a_link_out_of_the_uploads_is_not_followed(uploads: Path) -> None:
+    """A path is judged by where it leads."""
+    (uploads / "link.png").symlink_to(EXAMPLES / "chelsea.png")
+    with pytest.raises(ImageError, match="uploaded here"):
+        limits.uploaded_path(value_of(uploads / "link.png"), uploads)
+
+
+@pytest.mark.parametrize(
+    ("mode", "scale"),
+    [("destroy", 2), (None, 2), ("enlarge", 7), ("enlarge", "2"), ("enlarge", True), (["enlarge"], 2)],
+)
+def test_unknown_settings_are_refused(desk: Handlers, uploads: Path, mode: Any, scale: Any) -> None:
+    """Settings that the page does not offer end in a sentence too."""
+    status, _ = press(desk, upload(uploads, Image.new("RGB", (4, 4))), mode=mode, scale=scale)
+    assert status["kind"] == "refused"
+    assert status["text"] != texts.FAILED
+
+
+@pytest.mark.parametrize("data", [None, {}, {"name": "../app.py"}, {"name": ["chelsea.png"]}, "chelsea.png"])
+def test_an_unknown_example_is_refused(desk: Handlers, data: Any) -> None:
+    """Examples are looked up by name in a fixed table."""
+    *_, last = desk.run_example(None, None, None, gr.EventData(None, data))
+    assert last[2]["kind"] == "refused"
+
+
+def test_an_example_is_chosen_and_run(desk: Handlers) -> None:
+    """One press fills the picker, empties the reference, and ends with pictures."""
+    mode, scale, preset = ({"chosen": value} for value in ("compare", 2, "nano"))
+    first, *_, last = desk.run_example(mode, scale, preset, gr.EventData(None, {"name": "chelsea.png"}))
+    assert first[0]["file"]["path"].endswith("chelsea.png")
+    assert first[1] is None
+    assert last[2]["kind"] == "done"
+    assert len(last[3]["panes"]) == 3
+
+
+def test_work_stops_when_nobody_asks_on(trained: Path, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After Cancel or a closed tab no further tile is computed."""
+    upscaler = Upscaler(tiny_model(), "cpu", tile=32)
+    Image.new("RGB", (320, 32)).save(uploads / "wide.png")
+    seen = []
+    run = upscaler._run
+
+    def counted(x: Tensor) -> Tensor:
+        seen.append(x)
+        return run(x)
+
+    monkeypatch.setattr(upscaler, "_run", counted)
+    progress = list(itertools.islice(perform(Job(uploads / "wide.png", "enlarge", "nano", 2), upscaler), 4))
+    assert [p.done for p in progress if isinstance(p, Progress)] == [0, 1, 2, 3]
+    assert len(seen) == 3
+
+
+def test_an_unforeseen_error_is_a_sentence_and_is_logged(
+    desk: Handlers, uploads: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A bug of ours shows the visitor no traceback, and the log a whole one."""
+    monkeypatch.setattr(images, "load", lambda *_: 1 / 0)
+    status, _ = press(desk, upload(uploads, Image.new("RGB", (4, 4))))
+    assert (status["kind"], status["text"]) == ("refused", texts.FAILED)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_the_better_number_is_marked_by_what_is_printed() -> None:
+    """Equal prints are both marked; identical pictures have no number of decibels."""
+    rows = score_rows((Score("a", 30.001, 0.9), Score("b", 30.002, 0.8)))
+    assert [(row["psnr_best"], row["ssim_best"]) for row in rows] == [(True, True), (True, False)]
+    rows = score_rows((Score("a", 30.0, 0.9), Score("b", float("inf"), 1.0)))
+    assert rows[1]["psnr"] == "identical"
+    assert [row["psnr_best"] for row in rows] == [False, True]
+
+
+def test_only_weights_that_are_there_are_offered(trained: Path, tmp_path: Path) -> None:
+    """Presets and scales come from the folder; each network is loaded once."""
+    upscalers = Upscalers(trained, "cpu")
+    assert upscalers.presets == ["nano", "base"]
+    assert upscalers.scales("nano") == [2, 3]
+    assert upscalers.default == ("base", 2)
+    assert upscalers.get("nano", 3) is upscalers.get("nano", 3)
+    with pytest.raises(ConfigError, match="nano-x2, nano-x3, base-x2"):
+        upscalers.get("base", 4)
+    with pytest.raises(WeightsError, match="no weights"):
+        Upscalers(tmp_path, "cpu")
+
+
+def test_a_preset_without_the_scale_moves_to_one_that_it_has(desk: Handlers) -> None:
+    """Choosing a preset offers its scales and keeps the chosen one where it can."""
+    assert desk.choose_preset({"chosen": "nano"}, {"chosen": 3})["chosen"] == 3
+    update = desk.choose_preset({"chosen": "base"}, {"chosen": 3})
+    assert update["chosen"] == 2
+    assert [option["value"] for option in update["options"]] == [2]
+    assert desk.choose_preset({"chosen": "none"}, {"chosen": 3}) == gr.skip()
+
+
+def test_a_cancelled_request_is_not_called_a_failure(desk: Handlers) -> None:
+    """Gradio reports both in the same way; the status tells them apart."""
+    assert desk.failed({"kind": "cancelled"})[0]["kind"] == "cancelled"
+    assert desk.failed({"kind": "waiting"})[0]["kind"] == "refused"
+    assert desk.failed("anything")[0]["kind"] == "refused"
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [("photo.png", "photo"), ("my photo (1).jpeg", "my-photo-1"), ("../../x.png", "x"), ("...", "picture")],
+)
+def test_names_of_downloads_are_plain(name: str, stem: str) -> None:
+    """What a stranger called a file cannot leave the folder or surprise a file system."""
+    assert limits.safe_stem(name) == stem
+    assert len(limits.safe_stem("ü" * 300)) <= 60
+
+
+def test_the_sweep_removes_what_is_old_and_nothing_else(tmp_path: Path) -> None:
+    """Old files, orphans in any depth and old empty folders go; young and kept ones stay."""
+    for name in ("old/a.png", "kept/b.png", "young/c.png", "deep/er/d.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"x")
+    (tmp_path / "empty").mkdir()
+    past = time.time() - 7200
+    for path in [p for p in tmp_path.rglob("*") if "young" not in str(p)]:
+        os.utime(path, (past, past))
+    assert cache.sweep(tmp_path, [tmp_path / "kept/b.png"], max_age=3600) == 2
+    left = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")}
+    assert {"kept/b.png", "young/c.png"} <= left
+    assert not left & {"old/a.png", "deep/er/d.png", "empty"}
+
+
+def test_results_lie_where_nobody_can_guess(tmp_path: Path) -> None:
+    """Two results of one name have different addresses, and are PNG files with the pixels they were given."""
+    picture = Picture(np.arange(12, dtype=np.uint8).reshape(2, 2, 3))
+    first, second = (cache.store_png(picture, "a.png", tmp_path) for _ in range(2))
+    assert first.parent != second.parent
+    assert first.name == second.name == "a.png"
+    assert np.array_equal(images.load(first).pixels, picture.pixels)
+
+
+@pytest.fixture
+def limited() -> TestClient:
+    """A server that reads its body and answers its length, behind the limit."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        length, more = 0, True
+        while more:
+            message = await receive()
+            length, more = length + len(message.get("body", b"")), message.get("more_body", False)
+        await PlainTextResponse(str(length))(scope, receive, send)
+
+    server = Starlette(middleware=[Middleware(limits.BodyLimit, body=100, upload=1000)])
+    server.mount("/", app)
+    return TestClient(server)
+
+
+@pytest.mark.parametrize(
+    ("path", "length", "status"),
+    [("/queue/join", 100, 200), ("/queue/join", 101, 413), ("/upload", 1000, 200), ("/upload", 1001, 413)],
+)
+@pytest.mark.parametrize("declared", [True, False])
+def test_bodies_above_the_limit_get_413(
+    limited: TestClient, path: str, length: int, status: int, declared: bool
+) -> None:
+    """Whether the length is declared or the body comes in pieces without one."""
+
+    def pieces() -> Iterator[bytes]:
+        for start in range(0, length, 50):
+            yield b"x" * min(50, length - start)
+
+    answer = limited.post(path, content=b"x" * length if declared else pieces())
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.text == str(length)
+
+
+@pytest.fixture(scope="module")
+def served(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the whole app without examples, launched as app.py does it."""
+    from sr_model import ui
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        page = ui.build_app(trained, "cpu")
+        _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, **ui.launch_options())
+        yield address.rstrip("/")
+        page.close()
+
+
+def test_the_api_enlarges_and_refuses_with_a_sentence(served: str, tmp_path: Path, photo: Image.Image) -> None:
+    """A program gets the same pixels as the library, or the reason why not."""
+    from gradio_client import Client, handle_file
+    from gradio_client.exceptions import AppError
+
+    small = photo.crop((0, 0, 50, 40))
+    small.save(tmp_path / "photo.png")
+    (tmp_path / "text.png").write_text("no picture")
+    client = Client(served, verbose=False, download_files=str(tmp_path))
+    path = client.predict(handle_file(tmp_path / "photo.png"), 2, "nano", api_name="/enlarge")
+    assert Path(path).name == "photo-nano-x2.png"
+    assert np.array_equal(np.asarray(Image.open(path)), np.asarray(Upscaler(tiny_model(), "cpu")(small)))
+    with pytest.raises(AppError, match="not an image"):
+        client.predict(handle_file(tmp_path / "text.png"), 2, "nano", api_name="/enlarge")
+    with pytest.raises(AppError, match="not available at this scale"):
+        client.predict(handle_file(tmp_path / "photo.png"), 4, "base", api_name="/enlarge")
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", str(Path(__file__).resolve()), "https://example.invalid/x.png"])
+def test_the_server_opens_no_path_but_uploads(served: str, path: str) -> None:
+    """Neither files elsewhere on the disk nor addresses elsewhere, whatever a request says it uploaded."""
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    call = httpx.post(f"{served}/gradio_api/call/enlarge", json={"data": [file, 2, "nano"]}, timeout=20)
+    answer = httpx.get(f"{served}/gradio_api/call/enlarge/{call.json()['event_id']}", timeout=20)
+    assert "event: error" in answer.text
+    assert "event: complete" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", str(Path(__file__).resolve()), str(Path.cwd() / "app.py")])
+def test_the_server_serves_no_file_but_its_own(served: str, path: str) -> None:
+    """Addresses of files lead to uploads and results only."""
+    assert httpx.get(f"{served}/gradio_api/file={path}").status_code == 403
+
+
+def test_large_bodies_do_not_reach_gradio(served: str) -> None:
+    """The limit stands in front of the whole app, also where Gradio has none of its own."""
+    body = {"data": ["x" * (limits.MAX_BODY + 1)]}
+    assert httpx.post(f"{served}/gradio_api/call/enlarge", json=body).status_code == 413
+    form = {"files": ("a.png", b"x" * (limits.MAX_BYTES + limits.UPLOAD_OVERHEAD))}
+    with contextlib.suppress(httpx.WriteError):  # the server may hang up before all of it is sent
+        assert httpx.post(f"{served}/gradio_api/upload", files=form, timeout=20).status_code == 413
+
+
+def test_importing_the_entry_script_does_nothing() -> None:
+    """`import app` neither loads gradio nor opens a port, and `--help` answers at once."""
+    code = "import sys, app; assert 'gradio' not in sys.modules; app.parse([])"
+    root = Path(__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_spaces_listen_to_the_world_and_machines_to_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host and port are Gradio's variables', else what the place asks for."""
+    import app
+
+    for name in ("SPACE_ID", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    assert (app.parse([]).host, app.parse([]).port) == ("127.0.0.1", 7860)
+    monkeypatch.setenv("SPACE_ID", "someone/something")
+    monkeypatch.setenv("GRADIO_SERVER_PORT", "7000")
+    assert (app.parse([]).host, app.parse([]).port) == ("0.0.0.0", 7000)
+    assert app.parse(["--host", "::1"]).host == "::1"
+
+
+def test_templates_take_no_values() -> None:
+    """Gradio runs templates as JavaScript, so nothing from a visitor may stand in one."""
+    for path in Path(handlers.__file__).parent.glob("*.html"):
+        text = path.read_text()
+        assert "value" not in text, path.name
+        assert "{{" not in text, path.name
