@@ -7,15 +7,14 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from sr_model import images, weights
 from sr_model.errors import ConfigError, ImageError, SRError
-
-if TYPE_CHECKING:
-    from sr_model.images import Picture
-    from sr_model.upscale import Upscaler
-
-# torch takes seconds to import, so that each command imports what it needs: --help and wrong calls answer at once.
+from sr_model.evaluation import Scores, evaluate
+from sr_model.images import Picture
+from sr_model.train_config import TrainConfig
+from sr_model.training import train
+from sr_model.upscale import Upscaler, enlarge_bicubic
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,32 +41,29 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    upscale = commands.add_parser("upscale", help="enlarge a picture, or every picture of a folder")
-    upscale.add_argument("input", type=Path, metavar="IN", help="a picture, or a folder that is searched recursively")
-    upscale.add_argument("output", type=Path, metavar="OUT", help="the file to write, or a folder")
-    upscale.add_argument(
+    upscaling = commands.add_parser("upscale", help="enlarge a picture, or every picture of a folder")
+    upscaling.add_argument("input", type=Path, metavar="IN", help="a picture, or a folder that is searched recursively")
+    upscaling.add_argument("output", type=Path, metavar="OUT", help="the file to write, or a folder")
+    upscaling.add_argument(
         "--format",
         choices=("png", "webp", "jpg"),
         default="png",
         help="of files written into a folder; png and webp are lossless (default: png)",
     )
-    _add_network(upscale)
-    upscale.set_defaults(work=_upscale)
+    _add_network(upscaling)
+    upscaling.set_defaults(work=_upscale)
 
-    evaluate = commands.add_parser("evaluate", help="PSNR and SSIM against bicubic, on a folder of originals")
-    evaluate.add_argument("--data", required=True, metavar="FOLDER", help="high-resolution pictures")
-    evaluate.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    evaluate.add_argument("--record", action="store_true", help="also write the figures beside the weights")
-    _add_network(evaluate, also="; bicubic needs no weights")
-    evaluate.set_defaults(work=_evaluate)
+    evaluating = commands.add_parser("evaluate", help="PSNR and SSIM against bicubic, on a folder of originals")
+    evaluating.add_argument("--data", required=True, metavar="FOLDER", help="high-resolution pictures")
+    evaluating.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    evaluating.add_argument("--record", action="store_true", help="also write the figures beside the weights")
+    _add_network(evaluating, also="; bicubic needs no weights")
+    evaluating.set_defaults(work=_evaluate)
     return parser
 
 
 def train_main(arguments: Sequence[str] | None = None) -> int:
     """train.py: each field of TrainConfig is an option."""
-    from sr_model.train_config import TrainConfig
-    from sr_model.training import train
-
     parser = argparse.ArgumentParser(
         prog="train.py", description="Train the autoencoder on a folder of photos.", allow_abbrev=False
     )
@@ -104,16 +100,11 @@ def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field) -> Non
         parser.add_argument(flag, type=kind, default=field.default, choices=choices, metavar=metavar, help=text + shown)
 
 
-def _upscaler(options: argparse.Namespace) -> "Upscaler":
-    from sr_model.upscale import Upscaler
-    from sr_model.weights import SHIPPED
-
-    return Upscaler.from_preset(options.preset, options.scale, options.device, options.weights or SHIPPED)
+def _upscaler(options: argparse.Namespace) -> Upscaler:
+    return Upscaler.from_preset(options.preset, options.scale, options.device, options.weights or weights.SHIPPED)
 
 
 def _upscale(options: argparse.Namespace) -> int:
-    from sr_model import images
-
     jobs = _jobs(options.input, options.output, options.format)
     for _, target in jobs:
         images.check_writable(target)
@@ -132,8 +123,6 @@ def _upscale(options: argparse.Namespace) -> int:
 
 def _jobs(source: Path, target: Path, ending: str) -> list[tuple[Path, Path]]:
     """(file to read, file to write) for every picture asked for. Raises ConfigError and ImageError."""
-    from sr_model import images
-
     if not source.exists():
         raise ImageError(f"There is no file or folder {source}.")
     if not source.is_dir():
@@ -164,10 +153,6 @@ def _jobs(source: Path, target: Path, ending: str) -> list[tuple[Path, Path]]:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from sr_model import weights
-    from sr_model.evaluation import Scores, evaluate
-    from sr_model.upscale import enlarge_bicubic
-
     if options.preset == "bicubic":
         if options.record:
             raise ConfigError("--record writes beside a network's weights, and bicubic has none.")

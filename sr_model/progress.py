@@ -5,7 +5,7 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 PLAIN_SECONDS = 30  # between lines where there is no terminal
@@ -17,13 +17,11 @@ class Progress:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(highlight=False, soft_wrap=True)
         self.bar = Bar(
-            TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=10),  # all in a line of 80 characters
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}  val {task.fields[psnr]}  {task.fields[rate]} images/s"),
-            TimeElapsedColumn(),
+            TextColumn("loss {task.fields[loss]} val {task.fields[psnr]} {task.fields[rate]} images/s"),
+            TimeRemainingColumn(compact=True),
             TextColumn("left"),
-            TimeRemainingColumn(),
             console=self.console,
             disable=not self.console.is_terminal,
         )
@@ -44,14 +42,15 @@ class Progress:
         elapsed = time.monotonic() - self.began
         rate = (step - self.first) / elapsed
         images = f"{rate * self.batch_size:.0f}"
-        self.bar.update(self.task, completed=step, loss=f"{loss:.5f}", psnr=self.psnr, rate=images)
+        self.bar.update(self.task, completed=step, loss=f"{loss:.4f}", psnr=self.psnr, rate=images)
         if not self.console.is_terminal and time.monotonic() - self.spoke > PLAIN_SECONDS:
             self.spoke = time.monotonic()
             left = (self.total - step) / rate / 60
             self.say(f"step {step}/{self.total}  loss {loss:.5f}  lr {lr:.2e}  {images} images/s  {left:.0f} min left")
 
     def validated(self, step: int, psnr: float, bicubic: float, better: bool) -> None:
-        self.psnr = f"{psnr:.2f} dB ({psnr - bicubic:+.2f})"
+        self.psnr = f"{psnr:.2f} ({psnr - bicubic:+.2f})"
+        self.bar.update(self.task, psnr=self.psnr)
         mark = ", the best so far" if better else ""
         self.say(f"step {step}: validation {psnr:.3f} dB, {psnr - bicubic:+.3f} against bicubic{mark}")
 

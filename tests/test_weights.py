@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from sr_model import presets, weights
 from sr_model.errors import ConfigError, WeightsError
+from sr_model.evaluation import compare, shrink_picture
+from sr_model.images import from_pil
 from sr_model.model import build
+from sr_model.upscale import Upscaler, enlarge_bicubic
 
 
 @pytest.fixture
@@ -72,6 +76,16 @@ def test_shipped_weights_are_whole_and_measured(preset: str, scale: int) -> None
     assert card.training["sets"]
     for figures in card.metrics.values():
         assert figures["psnr"] > figures["bicubic_psnr"]
+
+
+@pytest.mark.parametrize(("preset", "scale"), weights.available())
+def test_shipped_weights_beat_bicubic_on_a_photo(preset: str, scale: int, photo: Image.Image) -> None:
+    """What is shipped has learned something: more PSNR and SSIM than bicubic on a photo that it has not seen."""
+    low, high = shrink_picture(from_pil(photo), scale)
+    network = compare(Upscaler.from_preset(preset, scale, "cpu").enlarge(low), high, scale)
+    bicubic = compare(enlarge_bicubic(low, scale), high, scale)
+    assert network[0] > bicubic[0] + 0.3
+    assert network[1] > bicubic[1]
 
 
 def test_something_is_shipped() -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sr_model import evaluation, images
-from sr_model.upscale import Upscaler, enlarge_bicubic
+from sr_model.upscale import TILE, Upscaler, enlarge_bicubic
 from tests.browser.conftest import Visit
 from tests.conftest import EXAMPLES, tiny_model
 
@@ -259,7 +259,7 @@ def test_cancel_stops_the_work(visit: Visit, tmp_path: Path, monkeypatch: pytest
         done.append(1)
         return run(self, x)
 
-    Image.new("RGB", (2560, 256)).save(tmp_path / "wide.png")
+    Image.new("RGB", (10 * TILE, 64)).save(tmp_path / "wide.png")
     visit.choose(tmp_path / "wide.png")
     visit.page.get_by_label("Enlarge", exact=True).check()
     with monkeypatch.context() as patch:
