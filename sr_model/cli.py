@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from sr_model import images, weights
+from sr_model.devices import limit_threads
 from sr_model.errors import ConfigError, ImageError, SRError
 from sr_model.evaluation import Scores, evaluate
 from sr_model.images import Picture
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(work: Callable[[], int]) -> int:
     """Exit status of `work`: its own, 2 for settings that are wrong, 1 for other errors that a person can mend."""
+    limit_threads()
     try:
         return work()
     except SRError as error:
@@ -36,6 +38,7 @@ def run(work: Callable[[], int]) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
+    """All commands with their options; each sets `work` to the function that does it."""
     parser = argparse.ArgumentParser(
         prog="python -m sr_model", description="Enlarge pictures by an autoencoder, and measure how well it does."
     )

@@ -27,8 +27,13 @@ def supports_bfloat16(device: torch.device) -> bool:
     return capabilities == "AVX512" and _cpu_flag("avx512_bf16")
 
 
+def limit_threads() -> None:
+    """Let torch use no more threads than this process has processors: it counts the host's, a container has fewer."""
+    torch.set_num_threads(min(torch.get_num_threads(), available_cpus()))
+
+
 def available_cpus() -> int:
-    """Processors this process may use: the least of its affinity and its cgroup's quota, not the host's count."""
+    """Processors this process may use: the least of its affinity and its cgroup's quota."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from sr_model.degrade import to_8bit
 
 DEFINITION = (
-    "PSNR and SSIM on the luma Y of ITU-R BT.601 (16 to 235), computed on pictures rounded to 8 bits, "
-    "with as many border pixels cut off as the scale. Higher is better for both."
+    "PSNR and SSIM, higher is better for both: on the luma Y of ITU-R BT.601 (16 to 235), of pictures rounded to "
+    "8 bits, with as many border pixels cut off as the scale."
 )
 
 SSIM_STRIP = 256  # rows

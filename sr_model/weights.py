@@ -12,8 +12,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from sr_model import presets
-from sr_model.checkpoint import write_atomically
 from sr_model.errors import WeightsError
+from sr_model.files import write_atomically
 from sr_model.model import Autoencoder, AutoencoderConfig, parameter_count
 
 SHIPPED = Path(__file__).parent.parent / "weights"  # in a checkout

@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -45,18 +44,3 @@ def test_nothing_whole_says_so(tmp_path: Path) -> None:
     """Where there is no checkpoint the error says what to do."""
     with pytest.raises(DataError, match="--run-dir"):
         checkpoint.load_newest(tmp_path)
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that is full in the middle of a write costs nothing that was there."""
-    path = tmp_path / "file"
-    checkpoint.write_atomically(path, b"old")
-
-    def full(_descriptor: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        checkpoint.write_atomically(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]

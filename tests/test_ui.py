@@ -139,7 +139,7 @@ BAD_FILES = {
     "text.png": b"this is not a picture",
     "drawing.png": b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>',
     "photo.png": b"II*\0" + bytes(100),
-    "cut.png": images.encode_png(Image.effect_noise((64, 64), 90))[:900],
+    "cut.png": images.encode(Image.effect_noise((64, 64), 90))[:900],
 }
 
 

@@ -31,7 +31,7 @@ def store_png(picture: Picture, name: str, folder: Path) -> Path:
     """Write a lossless PNG under `name` where nobody can guess its address."""
     path = folder / secrets.token_urlsafe(16) / name
     path.parent.mkdir(mode=0o700)
-    path.write_bytes(images.encode_png(images.to_pil(picture)))
+    path.write_bytes(images.encode(images.to_pil(picture)))
     return path
 
 

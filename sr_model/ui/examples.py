@@ -25,6 +25,8 @@ THUMB = (264, 176)  # pixels
 
 @dataclass(frozen=True)
 class Example:
+    """A photo that visitors can try."""
+
     path: Path  # within the folder that uploads lie in, so that it can be opened like one
     title: str
     credit: str

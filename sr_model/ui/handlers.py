@@ -170,6 +170,7 @@ def idle(kind: str, text: str, viewer: Any = None) -> Updates:
 
 
 def describe_progress(progress: Progress) -> str:
+    """Tiles done, and the time left where it is known."""
     tiles = f"{progress.done} of {progress.total} tile{'s' if progress.total > 1 else ''} done"
     if progress.done == progress.total:
         return f"{tiles}, finishing the pictures"

@@ -53,8 +53,7 @@ function render() {
   text(".sr-line", value && value.line);
   root.querySelector(".sr-scores tbody").replaceChildren(...scores.map(row));
   root.querySelector(".sr-scores").hidden = !scores.length;
-  root.querySelector(".sr-definition").hidden = !scores.length;
-  root.querySelector(".sr-definition p").textContent = props.definition;
+  text(".sr-definition", scores.length ? props.definition : "");
   if (!value) return;
   size = value.panes[0];
   // Pictures are compared at 100 % or more; at less, a difference of a pixel cannot be seen.

@@ -41,6 +41,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class Pane:
+    """A picture of the result, its title, and the name that its download has."""
+
     title: str
     picture: Picture  # as its file holds it
     file_name: str
@@ -48,6 +50,8 @@ class Pane:
 
 @dataclass(frozen=True)
 class Score:
+    """How near a picture comes to the reference."""
+
     title: str
     psnr: float  # dB
     ssim: float
@@ -55,6 +59,8 @@ class Score:
 
 @dataclass(frozen=True)
 class Outcome:
+    """All that is shown when the work is done."""
+
     panes: tuple[Pane, ...]  # bicubic, autoencoder, and the reference where there is one; all of one size
     scores: tuple[Score, ...]  # bicubic and autoencoder, or none without a reference
     source_size: tuple[int, int]  # (width, height) of what was enlarged
