@@ -40,7 +40,7 @@ class TrainConfig:
     device: str = _option("auto", "cuda, cpu or auto")
     seed: int = _option(0, "of the first weights, the split, the patches and their order")
     val_every: int = _option(1000, "steps between validations; an epoch that is shorter is one interval")
-    init: str | None = _option(None, "folder with weights of the same preset and scale to start from")
+    init: str | None = _option(None, "folder with weights of the same preset and scale to begin with")
     run_dir: str | None = _option(None, "folder that the run writes to (default: runs/<preset>-x<scale>)")
     resume: bool = _option(False, "go on where the run in --run-dir was stopped")
 

@@ -35,6 +35,7 @@ BUNDLED_PHOTOS = Path(__file__).parent.parent / "examples"
 # What may differ between a run and its resumption without making it another run.
 _FREE_ON_RESUME = {
     "resume",
+    "init",
     "run_dir",
     "epochs",
     "max_steps",
@@ -96,6 +97,7 @@ class _Run:
         self.step = 0
         self.seconds = 0.0  # of training, over all resumptions
         self.best: dict[str, float] = {}
+        self.earlier: dict[str, Any] = {}  # the training of the weights that the run began with, as their card has it
         self.bicubic = self._validate(None)
 
     # The state as tensors and plain values, for checkpoints.
@@ -112,6 +114,7 @@ class _Run:
             "step": self.step,
             "seconds": self.seconds,
             "best": self.best,
+            "earlier": self.earlier,
             "config": asdict(self.config),
             "patches": len(self.patches),
         }
@@ -144,9 +147,11 @@ class _Run:
             state["state"].setdefault(int(index), {})[entry] = value
         self.optimizer.load_state_dict(state)
         self.step, self.seconds, self.best = meta["step"], meta["seconds"], meta["best"]
+        self.earlier = meta.get("earlier", {})
 
     def start_from(self, folder: str) -> None:
-        model, _ = weights.load(self.config.preset, self.config.scale, folder)
+        model, card = weights.load(self.config.preset, self.config.scale, folder)
+        self.earlier = card.training
         self.model.load_state_dict(model.state_dict())
         self.ema.module.load_state_dict(model.state_dict())
         self.best = {"psnr": self._validate(self.ema.module), "bicubic_psnr": self.bicubic, "step": 0}
@@ -264,10 +269,12 @@ class _Run:
             "arguments": arguments,
             "sets": self.sets,
             "steps": self.step,
-            "hours": round(self.seconds / 3600, 2),
+            "hours": round(self.seconds / 3600 + self.earlier.get("hours", 0), 2),
             "precision": "bfloat16" if self.bfloat16 else "float32",
             "torch": torch.__version__,
         }
+        if self.earlier:
+            training["earlier"] = self.earlier
         metrics = {
             "validation": {
                 "pictures": len(self.validation),

@@ -136,6 +136,20 @@ def test_fine_tuning_starts_from_the_weights_named(config: TrainConfig, tmp_path
     )
 
 
+def test_a_fine_tuned_run_goes_on_and_tells_its_past(config: TrainConfig, tmp_path: Path) -> None:
+    """A run begun with --init is resumed without it, and its card has the training of both."""
+    train(config, quiet())
+    tuned = dataclasses.replace(config, run_dir=str(tmp_path / "tuned"), max_steps=200, val_every=1000, lr=2e-3)
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 5)
+        train(dataclasses.replace(tuned, init=str(config.folder)), quiet())
+    train(dataclasses.replace(tuned, resume=True), quiet())
+    before, after = (weights.load("nano", 2, folder)[1].training for folder in (config.folder, tuned.folder))
+    assert after["earlier"] == before
+    assert after["hours"] >= before["hours"]
+    assert after["steps"] == 200
+
+
 def test_a_loss_that_is_not_a_number_stops_the_run(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run ends before the step is taken, and what was kept before stays."""
     train(dataclasses.replace(config, max_steps=4), quiet())
