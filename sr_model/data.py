@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from torch.utils.data import Dataset
 
 from sr_model import degrade, images
 from sr_model.errors import DataError, ImageError
+
+T = TypeVar("T")
 
 VALIDATION_PICTURES = 48  # at most this many are validated on, evenly spread over the sorted names
 VALIDATION_SIDE = 512  # pixels: only the centre of larger ones
@@ -154,11 +157,11 @@ def to_batch(patches: Tensor) -> Tensor:
     return patches.permute(0, 3, 1, 2).float().div(255)
 
 
-def evenly(files: Sequence[ListedFile], count: int) -> list[ListedFile]:
-    """At most `count` of the files, evenly spread."""
-    if len(files) <= count:
-        return list(files)
-    return [files[i * len(files) // count] for i in range(count)]
+def evenly(items: Sequence[T], count: int) -> list[T]:
+    """At most `count` of the items, evenly spread."""
+    if len(items) <= count:
+        return list(items)
+    return [items[i * len(items) // count] for i in range(count)]
 
 
 def _centre(x: Tensor, side: int | None) -> Tensor:

@@ -288,7 +288,7 @@ class _Run:
     def finish(self) -> dict[str, float]:
         if self.best and (self.folder / f"{weights.name(self.config.preset, self.config.scale)}.json").exists():
             best, _ = weights.load(self.config.preset, self.config.scale, self.folder)
-            sheet = figures.sample_sheet(best.to(self.device), self.validation[:4])
+            sheet = figures.sample_sheet(best.to(self.device), data.evenly(self.validation, 4))
             images.save(sheet, self.folder / "samples.png")
             self.log.say(
                 f"Best validation: {self.best['psnr']:.2f} dB at step {self.best['step']:,} "
