@@ -1,4 +1,4 @@
-"""The README's table of quality: `python benchmarks/quality.py --write` puts it there, without --write it is printed.
+"""The README's table of quality: `python -m benchmarks.quality --write` puts it there, without --write it is printed.
 
 Every figure comes from a json in weights/, where `python -m sr_model evaluate --record` put what it measured.
 """
