@@ -24,8 +24,9 @@ def save(folder: Path, step: int, tensors: dict[str, Tensor], meta: dict[str, An
         {key: value.detach().cpu().contiguous() for key, value in tensors.items()},
         metadata={"meta": json.dumps(meta)},
     )
-    write_atomically(path, data)
+    # The checksum first: killed between the two, there is no checkpoint yet rather than one that nothing vouches for.
     write_atomically(path.with_suffix(".sha256"), hashlib.sha256(data).hexdigest().encode())
+    write_atomically(path, data)
     for old in checkpoints(folder)[:-KEEP]:
         old.unlink()
         old.with_suffix(".sha256").unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from sr_model.data import Patches, Photo
 from sr_model.degrade import enlarge
 from sr_model.devices import choose_device, supports_bfloat16
 from sr_model.errors import ConfigError, DataError
+from sr_model.files import remove_leftovers
 from sr_model.losses import LOSSES
 from sr_model.metrics import score
 from sr_model.model import Autoencoder, build, parameter_count
@@ -322,6 +323,8 @@ def _check_folder(config: TrainConfig) -> None:
         )
     try:
         config.folder.mkdir(parents=True, exist_ok=True)
+        for folder in (config.folder, config.folder / "checkpoints"):
+            remove_leftovers(folder)
     except OSError as error:
         raise ConfigError(f"--run-dir {config.folder} cannot be written: {error.strerror}.") from None
 

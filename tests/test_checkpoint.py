@@ -5,6 +5,7 @@ import torch
 
 from sr_model import checkpoint
 from sr_model.errors import DataError
+from sr_model.files import write_atomically
 
 
 def save(folder: Path, step: int) -> Path:
@@ -38,6 +39,22 @@ def test_a_damaged_newest_is_found_and_the_one_before_used(tmp_path: Path, damag
     tensors, meta, complaints = checkpoint.load_newest(tmp_path)
     assert (tensors["x"].tolist(), meta["step"]) == ([1] * 3, 1)
     assert path.name in complaints[0]
+
+
+def test_a_write_that_fails_makes_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed after any of its writes, a save leaves the earlier checkpoint as the newest, without a complaint."""
+    save(tmp_path, 1)
+
+    def only_checksums(path: Path, data: bytes) -> None:
+        if path.suffix != ".sha256":
+            raise OSError(28, "No space left on device")
+        write_atomically(path, data)
+
+    monkeypatch.setattr(checkpoint, "write_atomically", only_checksums)
+    with pytest.raises(OSError, match="No space"):
+        save(tmp_path, 2)
+    _, meta, complaints = checkpoint.load_newest(tmp_path)
+    assert (meta["step"], complaints) == (1, [])
 
 
 def test_nothing_whole_says_so(tmp_path: Path) -> None:
