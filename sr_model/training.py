@@ -2,11 +2,9 @@
 
 import json
 import math
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -26,6 +24,7 @@ from sr_model.losses import LOSSES
 from sr_model.metrics import score
 from sr_model.model import Autoencoder, build, parameter_count
 from sr_model.progress import Progress
+from sr_model.signals import stop_on_signal
 from sr_model.train_config import TrainConfig, flag
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
@@ -66,7 +65,7 @@ def train(config: TrainConfig, log: Progress | None = None) -> dict[str, float]:
     elif config.init:
         run.start_from(config.init)
     run.announce()
-    with _stop_on_signal() as stopping, log:
+    with stop_on_signal() as stopping, log:
         run.loop(stopping)
     return run.finish()
 
@@ -352,25 +351,3 @@ def _plain(value: Any) -> Any:
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[threading.Event]:
-    """Turn the first SIGINT or SIGTERM into an event, so that the step under way ends; the second one kills."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-
-    def handle(number: int, _frame: object) -> None:
-        event.set()
-        signal.signal(number, previous[signal.Signals(number)])
-
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in previous:
-        signal.signal(number, handle)
-    try:
-        yield event
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

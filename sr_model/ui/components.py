@@ -34,6 +34,7 @@ def refuse_addresses(page: gr.Blocks) -> None:
         return uploads_only
 
     for block in page.blocks.values():
+        # Gradio has no setting for this, so the method is wrapped on each component.
         block.async_move_resource_to_block_cache = guard(block.async_move_resource_to_block_cache)  # type: ignore[method-assign]
 
 
