@@ -10,7 +10,7 @@ from sr_model import images
 from sr_model.data import Photo
 from sr_model.degrade import enlarge
 from sr_model.metrics import score
-from sr_model.model import Autoencoder
+from sr_model.networks import Network
 
 BACKGROUND = (128, 128, 128)  # neutral grey, on which pictures are judged
 GAP = 12
@@ -49,7 +49,7 @@ def stack(rows: Sequence[Image.Image]) -> Image.Image:
     return sheet
 
 
-def sample_sheet(model: Autoencoder, photos: Sequence[Photo], side: int = 288) -> Image.Image:
+def sample_sheet(model: Network, photos: Sequence[Photo], side: int = 288) -> Image.Image:
     """A row for each photo: low, bicubic, prediction, original, with Y-PSNR (dB) and SSIM of the part that is shown.
 
     Shown are the central side x side pixels of the high resolution; `low` is enlarged by repeating its pixels.

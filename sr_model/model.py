@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SCALES = (2, 3, 4)
+SCALES = (1, 2, 3, 4)  # 1 restores a picture at its own size
 
 
 @dataclass(frozen=True)
@@ -119,20 +119,20 @@ class Autoencoder(nn.Module):
         full = 1 + 2 * c.encoder_blocks + 1 + 2 * c.decoder_blocks + 1
         return full + 4 * c.latent_blocks + 1
 
+    def latent(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, latent_width, H/2, W/2), rounded up."""
+        return self.encoder(self._pad(x))[2]
+
+    def _pad(self, x: Tensor) -> Tensor:
+        """Odd sizes: the last row or column is repeated, and cut off again at the end."""
+        h, w = x.shape[-2:]
+        return F.pad(x, (0, w % self.stride, 0, h % self.stride), mode="replicate")
+
     def forward(self, x: Tensor) -> Tensor:
         h, w = x.shape[-2:]
-        # Odd sizes: the last row or column is repeated, and cut off again at the end.
-        padded = F.pad(x, (0, w % self.stride, 0, h % self.stride), mode="replicate")
-        detail = self.decoder(*self.encoder(padded))[..., : h * self.scale, : w * self.scale]
+        detail = self.decoder(*self.encoder(self._pad(x)))[..., : h * self.scale, : w * self.scale]
         return bicubic(x, (h * self.scale, w * self.scale)) + detail
 
 
 def parameter_count(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
-
-
-def build(config: AutoencoderConfig, seed: int = 0) -> Autoencoder:
-    """A new network with weights drawn from `seed` alone; the global random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Autoencoder(config)

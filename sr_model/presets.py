@@ -1,41 +1,57 @@
 """Names that people type, and the networks they stand for."""
 
-from dataclasses import dataclass
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
 
+from sr_model.ancestors import ClassicConfig, KerasConfig
 from sr_model.errors import ConfigError
 from sr_model.model import SCALES, AutoencoderConfig
+from sr_model.networks import Config, with_options
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A network's size, without its scale, and what the page and `--help` call it."""
+    """A network, what the page and `--help` call it, and the settings of train.py that it is trained with."""
 
     title: str
-    width: int
-    latent_width: int
-    encoder_blocks: int
-    latent_blocks: int
-    decoder_blocks: int
+    network: Config  # its scale is the one to take where none is asked for
+    training: dict[str, Any] = field(default_factory=dict)  # fields of TrainConfig where they differ from its own
 
 
+def _autoencoder(width: int, latent_width: int, encoder: int, latent: int, decoder: int) -> AutoencoderConfig:
+    return AutoencoderConfig(2, width, latent_width, encoder, latent, decoder)
+
+
+_KERAS_TRAINING = {"loss": "mse", "batch_size": 4, "patch_size": 128, "grad_clip": 0.0}
 PRESETS = {
-    "nano": Preset("Fast", width=16, latent_width=32, encoder_blocks=1, latent_blocks=1, decoder_blocks=1),
-    "base": Preset("Best", width=48, latent_width=64, encoder_blocks=2, latent_blocks=3, decoder_blocks=2),
+    "nano": Preset("Fast", _autoencoder(16, 32, encoder=1, latent=1, decoder=1)),
+    "base": Preset("Best", _autoencoder(48, 64, encoder=2, latent=3, decoder=2)),
+    "classic": Preset("Classic", ClassicConfig(), _KERAS_TRAINING),
+    "keras": Preset("Keras", KerasConfig(), _KERAS_TRAINING),
 }
 
 
-def config(preset: str, scale: int) -> AutoencoderConfig:
-    """The network of `preset` at `scale`. Raises ConfigError with the valid choices."""
+def config(preset: str, scale: int, options: str = "") -> Config:
+    """The network of `preset` at `scale`, with `options` such as "skips=true,residual_blocks=2" changed.
+
+    Raises ConfigError with the valid choices.
+    """
     if preset not in PRESETS:
         raise ConfigError(f"There is no preset {preset!r}; choose one of: {', '.join(PRESETS)}.")
     if scale not in SCALES:
         raise ConfigError(f"Scale {scale} is not supported; choose one of: {', '.join(map(str, SCALES))}.")
-    p = PRESETS[preset]
-    return AutoencoderConfig(
-        scale=scale,
-        width=p.width,
-        latent_width=p.latent_width,
-        encoder_blocks=p.encoder_blocks,
-        latent_blocks=p.latent_blocks,
-        decoder_blocks=p.decoder_blocks,
-    )
+    network = PRESETS[preset].network
+    pairs = [part.partition("=") for part in options.split(",") if part.strip()]
+    try:
+        values = with_options(network, {name.strip(): value.strip() for name, _, value in pairs})
+    except ValueError as error:
+        raise ConfigError(f"--network {options}: {error}.") from None
+    return dataclasses.replace(network, scale=scale, **values)
+
+
+def default_scale(preset: str) -> int:
+    """The scale that a preset has where none is asked for. Raises ConfigError for an unknown one."""
+    if preset not in PRESETS:
+        raise ConfigError(f"There is no preset {preset!r}; choose one of: {', '.join(PRESETS)}.")
+    return PRESETS[preset].network.scale

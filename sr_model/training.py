@@ -22,7 +22,8 @@ from sr_model.errors import ConfigError, DataError
 from sr_model.files import remove_leftovers
 from sr_model.losses import LOSSES
 from sr_model.metrics import score
-from sr_model.model import Autoencoder, build, parameter_count
+from sr_model.model import parameter_count
+from sr_model.networks import Network, build
 from sr_model.progress import Progress
 from sr_model.signals import stop_on_signal
 from sr_model.train_config import TrainConfig, flag
@@ -231,7 +232,7 @@ class _Run:
         self.ema.update_parameters(self.model)
         return loss.detach()
 
-    def _validate(self, model: Autoencoder | torch.nn.Module | None) -> float:
+    def _validate(self, model: Network | torch.nn.Module | None) -> float:
         """Mean PSNR over the validation pictures, of a model or, for None, of bicubic."""
         total = 0.0
         with torch.inference_mode():
@@ -282,7 +283,7 @@ class _Run:
                 "bicubic_psnr": round(self.bicubic, 3),
             }
         }
-        averaged = cast(Autoencoder, self.ema.module)
+        averaged = cast(Network, self.ema.module)
         weights.save(averaged, self.config.preset, self.folder, training, metrics)
 
     def finish(self) -> dict[str, float]:

@@ -14,7 +14,8 @@ from sr_model import images, weights
 from sr_model.devices import choose_device
 from sr_model.errors import ImageError
 from sr_model.images import Picture
-from sr_model.model import Autoencoder, bicubic
+from sr_model.model import bicubic
+from sr_model.networks import Network
 from sr_model.tiling import tiled, tiles
 
 TILE = 512  # input pixels; smaller ones spend more on margins, larger ones answer later
@@ -41,7 +42,7 @@ class Upscaler:
     network's receptive field, so that the result does not depend on them.
     """
 
-    def __init__(self, model: Autoencoder, device: str = "auto", tile: int = TILE) -> None:
+    def __init__(self, model: Network, device: str = "auto", tile: int = TILE) -> None:
         self.device = choose_device(device)
         # Convolutions on channels-last memory take half of the time on a CPU.
         self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)

@@ -11,10 +11,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from sr_model import presets
+from sr_model import networks, presets
 from sr_model.errors import WeightsError
 from sr_model.files import write_atomically
-from sr_model.model import Autoencoder, AutoencoderConfig, parameter_count
+from sr_model.model import parameter_count
+from sr_model.networks import Network
 
 SHIPPED = Path(__file__).parent.parent / "weights"  # in a checkout
 if not SHIPPED.is_dir():
@@ -27,8 +28,9 @@ class Card:
 
     preset: str
     scale: int
-    config: dict[str, Any]  # fields of AutoencoderConfig
+    config: dict[str, Any]  # of the network: its config's fields
     parameters: int
+    architecture: str = "autoencoder"  # one of networks.ARCHITECTURES
     training: dict[str, Any] = field(default_factory=dict)  # arguments, sets, steps, hours
     metrics: dict[str, Any] = field(default_factory=dict)  # by set: psnr, ssim and those of bicubic
     sha256: str = ""  # of the safetensors file
@@ -49,7 +51,7 @@ def available(folder: Path = SHIPPED) -> list[tuple[str, int]]:
     return sorted(found, key=lambda entry: (order.index(entry[0]) if entry[0] in order else len(order), entry))
 
 
-def save(model: Autoencoder, preset: str, folder: Path, training: dict[str, Any], metrics: dict[str, Any]) -> Card:
+def save(model: Network, preset: str, folder: Path, training: dict[str, Any], metrics: dict[str, Any]) -> Card:
     """Write both files into `folder` (made if missing), each whole or not at all."""
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     data = save_tensors(state)
@@ -58,6 +60,7 @@ def save(model: Autoencoder, preset: str, folder: Path, training: dict[str, Any]
         scale=model.scale,
         config=asdict(model.config),
         parameters=parameter_count(model),
+        architecture=networks.architecture(model.config),
         training=training,
         metrics=metrics,
         sha256=hashlib.sha256(data).hexdigest(),
@@ -91,7 +94,7 @@ def read_card(preset: str, scale: int, folder: Path = SHIPPED) -> Card:
         raise WeightsError(f"{path.name} is not a valid description of weights: {error}.") from None
 
 
-def load(preset: str, scale: int, folder: str | os.PathLike = SHIPPED) -> tuple[Autoencoder, Card]:
+def load(preset: str, scale: int, folder: str | os.PathLike = SHIPPED) -> tuple[Network, Card]:
     """The network of a preset at a scale, in evaluation mode on the CPU, and its card.
 
     Raises WeightsError where a file is missing, does not match its sha256, or does not fit the config beside it.
@@ -106,8 +109,8 @@ def load(preset: str, scale: int, folder: str | os.PathLike = SHIPPED) -> tuple[
     if hashlib.sha256(data).hexdigest() != card.sha256:
         raise WeightsError(f"{path.name} does not match its sha256 in {path.stem}.json: it is damaged or replaced.")
     try:
-        model = Autoencoder(AutoencoderConfig(**card.config))
+        model = networks.build(networks.read_config(card.architecture, card.config))
         model.load_state_dict(load_tensors(data), strict=True)
-    except (RuntimeError, TypeError, ValueError, SafetensorError) as error:
+    except (RuntimeError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise WeightsError(f"{path.name} does not fit the config in {path.stem}.json: {error}") from None
     return model.eval(), card

