@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from sr_model import images, weights
+from sr_model import images, pairs, presets, weights
+from sr_model.data import list_of_pairs
 from sr_model.devices import limit_threads
 from sr_model.errors import ConfigError, ImageError, SRError
 from sr_model.evaluation import Scores, evaluate
 from sr_model.images import Picture
-from sr_model.train_config import TrainConfig
+from sr_model.train_config import TrainConfig, flag
 from sr_model.training import train
 from sr_model.upscale import Upscaler, enlarge_bicubic
 
@@ -57,7 +58,9 @@ def build_parser() -> argparse.ArgumentParser:
     upscaling.set_defaults(work=_upscale)
 
     evaluating = commands.add_parser("evaluate", help="PSNR and SSIM against bicubic, on a folder of originals")
-    evaluating.add_argument("--data", required=True, metavar="FOLDER", help="high-resolution pictures")
+    evaluating.add_argument(
+        "--data", required=True, metavar="SOURCE", help="folder of high-resolution pictures, or CSV of pairs"
+    )
     evaluating.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     evaluating.add_argument("--record", action="store_true", help="also write the figures beside the weights")
     _add_network(evaluating, also="; bicubic needs no weights")
@@ -68,14 +71,25 @@ def build_parser() -> argparse.ArgumentParser:
 def train_main(arguments: Sequence[str] | None = None) -> int:
     """train.py: each field of TrainConfig is an option."""
     parser = argparse.ArgumentParser(
-        prog="train.py", description="Train the autoencoder on a folder of photos.", allow_abbrev=False
+        prog="train.py",
+        description="Train the autoencoder on a folder of photos, or on pairs listed in a CSV.",
+        epilog=_preset_defaults(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        # What is not typed is the preset's to choose.
+        argument_default=argparse.SUPPRESS,
     )
     for field in dataclasses.fields(TrainConfig):
         _add_field(parser, field)
-    values = vars(parser.parse_args(arguments))
+    given = vars(parser.parse_args(arguments))
 
     def work() -> int:
-        train(TrainConfig(**values | {"data": tuple(values["data"] or ())}))
+        if "data" in given:
+            given["data"] = tuple(given["data"])
+            listing = next(filter(None, (list_of_pairs(Path(source)) for source in given["data"])), None)
+            if listing and "scale" not in given:
+                given["scale"] = pairs.scale_of(listing, given.get("low_dir"), given.get("high_dir"))
+        train(TrainConfig.of_preset(**given))
         return 0
 
     return run(work)
@@ -83,31 +97,53 @@ def train_main(arguments: Sequence[str] | None = None) -> int:
 
 def _add_network(parser: argparse.ArgumentParser, also: str = "") -> None:
     parser.add_argument("--preset", default="base", metavar="NAME", help=f"which network (default: base){also}")
-    parser.add_argument("--scale", type=int, default=2, metavar="N", help="times larger, per side (default: 2)")
+    parser.add_argument("--scale", type=int, metavar="N", help="times larger, per side (default: the preset's, base 2)")
     parser.add_argument("--weights", metavar="FOLDER", help="where its weights are (default: those shipped)")
     parser.add_argument("--device", default="auto", help="cuda, cpu or auto (default: auto)")
 
 
 def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
     """Add the option for a dataclass field: its type from the annotation, its words from the metadata."""
-    flag = "--" + field.name.replace("_", "-")
+    option = flag(field.name)
     text, choices = field.metadata["help"], field.metadata.get("choices")
     if field.type is bool:
-        parser.add_argument(flag, action="store_true", help=text)
+        parser.add_argument(option, action="store_true", help=text)
     elif field.name == "data":
-        parser.add_argument(flag, action="append", metavar="FOLDER", help=text)
+        parser.add_argument(option, action="append", metavar="SOURCE", help=text)
     else:
         kind = next(t for t in (int, float, str) if t.__name__ in str(field.type))
-        shown = "" if field.default is None else f" (default: {field.default})"
+        shown = "" if field.default in (None, "") else f" (default: {field.default})"
         metavar = None if choices else {int: "N", float: "X", str: "NAME"}[kind]
-        parser.add_argument(flag, type=kind, default=field.default, choices=choices, metavar=metavar, help=text + shown)
+        parser.add_argument(option, type=kind, choices=choices, metavar=metavar, help=text + shown)
+
+
+def _preset_defaults() -> str:
+    """What presets set differently, for the end of `--help`."""
+    lines = []
+    for name, preset in presets.PRESETS.items():
+        values = {"scale": preset.network.scale} | preset.training
+        different = [f"{flag(key)} {value}" for key, value in values.items() if value != getattr(TrainConfig, key)]
+        if different:
+            lines.append(f"--preset {name}: {' '.join(different)}")
+    return "presets with other defaults:\n  " + "\n  ".join(lines)
 
 
 def _upscaler(options: argparse.Namespace) -> Upscaler:
     return Upscaler.from_preset(options.preset, options.scale, options.device, options.weights or weights.SHIPPED)
 
 
+def _scale(options: argparse.Namespace) -> int:
+    """The scale asked for; else that of the pairs to measure on; else the preset's."""
+    if options.scale:
+        return int(options.scale)
+    listing = list_of_pairs(Path(options.data)) if "data" in options else None
+    if listing:
+        return pairs.scale_of(listing)
+    return 2 if options.preset == "bicubic" else presets.default_scale(options.preset)
+
+
 def _upscale(options: argparse.Namespace) -> int:
+    options.scale = _scale(options)
     jobs = _jobs(options.input, options.output, options.format)
     for _, target in jobs:
         images.check_writable(target)
@@ -156,6 +192,7 @@ def _jobs(source: Path, target: Path, ending: str) -> list[tuple[Path, Path]]:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    options.scale = _scale(options)
     if options.preset == "bicubic":
         if options.record:
             raise ConfigError("--record writes beside a network's weights, and bicubic has none.")

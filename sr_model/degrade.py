@@ -34,3 +34,10 @@ def enlarge(x: Tensor, scale: int) -> Tensor:
     """
     h, w = x.shape[-2:]
     return to_8bit(bicubic(x, (h * scale, w * scale)))
+
+
+def soften(x: Tensor, factor: int) -> Tensor:
+    """The picture shrunk `factor` times and enlarged again to its own size, both by bicubic: what x1 restores."""
+    h, w = x.shape[-2:]
+    small = to_8bit(bicubic(x, (max(1, h // factor), max(1, w // factor))))
+    return to_8bit(bicubic(small, (h, w)))

@@ -3,17 +3,20 @@
 import io
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import torch
-from PIL import Image, ImageChops, ImageCms, ImageFilter, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageChops, ImageCms, ImageFilter, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from sr_model.errors import ImageError
 from sr_model.files import write_atomically
+
+Result = TypeVar("Result")
 
 # An allowlist: Pillow knows some forty more, and among them are formats that run programs or take seconds to refuse.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "AVIF")
@@ -60,14 +63,34 @@ def open_image(source: str | os.PathLike | bytes | BinaryIO, max_pixels: int = M
     Only FORMATS are tried, and the size in the header is checked before anything is decoded. Raises ImageError with
     a sentence for everything else: not an image, cut off, damaged, too many pixels, no such file.
     """
+
+    def decode(image: Image.Image) -> Image.Image:
+        image.load()
+        return ImageOps.exif_transpose(image)
+
+    return _opened(source, max_pixels, decode)
+
+
+def read_size(source: str | os.PathLike | bytes | BinaryIO, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """(width, height) of the upright picture from the file's header, without decoding it. Raises ImageError."""
+
+    def upright(image: Image.Image) -> tuple[int, int]:
+        w, h = image.size
+        return (h, w) if image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8) else (w, h)
+
+    return _opened(source, max_pixels, upright)
+
+
+def _opened(
+    source: str | os.PathLike | bytes | BinaryIO, max_pixels: int, work: Callable[[Image.Image], Result]
+) -> Result:
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         with Image.open(stream, formats=FORMATS) as image:
             w, h = image.size
             if w * h > max_pixels:
                 raise ImageError(f"The picture has {w}x{h} = {w * h / 1e6:.1f} million pixels; {_limit(max_pixels)}")
-            image.load()
-            return ImageOps.exif_transpose(image)
+            return work(image)
     except FileNotFoundError:
         raise ImageError("There is no such file.") from None
     except (IsADirectoryError, PermissionError) as error:

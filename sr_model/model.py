@@ -6,7 +6,6 @@ and put together again without a difference.
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 

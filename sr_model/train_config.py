@@ -1,10 +1,12 @@
 """What decides how a training run goes."""
 
-from dataclasses import dataclass, field
+import difflib
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from sr_model import presets, weights
+from sr_model import augment, presets, weights
+from sr_model.degradations import DEGRADATIONS
 from sr_model.errors import ConfigError
 from sr_model.losses import LOSSES
 from sr_model.model import SCALES
@@ -19,10 +21,24 @@ class TrainConfig:
     """Everything that decides how a run goes. Each field is an option of train.py by the same name."""
 
     preset: str = _option("base", "network to train", choices=tuple(presets.PRESETS))
-    scale: int = _option(2, "how many times larger the output is, per side", choices=SCALES)
-    data: tuple[str, ...] = _option((), "folder of photos, searched recursively; may be repeated (default: examples)")
-    val_data: str | None = _option(None, "folder of photos to validate on (default: a part of --data is held out)")
+    network: str = _option("", "changes to the preset's network, such as skips=true,residual_blocks=2")
+    scale: int = _option(2, "how many times larger the output is, per side; pairs have their own", choices=SCALES)
+    data: tuple[str, ...] = _option(
+        (), "folder of photos, CSV of pairs or name of a public set; may be repeated (default: examples)"
+    )
+    low_dir: str | None = _option(None, "folder of a CSV's low-resolution files (default: found beside it)")
+    high_dir: str | None = _option(None, "folder of a CSV's high-resolution files (default: found beside it)")
+    val_data: str | None = _option(None, "the same to validate on (default: a part of --data is held out)")
     val_fraction: float = _option(0.1, "part of --data that is held out where --val-data is not given")
+    degradation: str = _option(
+        "bicubic",
+        "how low resolution is made of photos; photo adds blur, noise and JPEG as phones and the web do",
+        choices=DEGRADATIONS,
+    )
+    augment: str = _option("", "what patches are changed by besides flips and quarter turns: rotation,scale,colour")
+    fit: str = _option(
+        "crop", "patches are cut out of pictures, or whole pictures are resized to one", choices=("crop", "resize")
+    )
     epochs: int = _option(50, "how often each photo's area is covered, on average")
     max_steps: int | None = _option(None, "end after this many steps, and let the learning rate fall over them")
     batch_size: int = _option(8, "patches per step")
@@ -45,7 +61,12 @@ class TrainConfig:
     resume: bool = _option(False, "go on where the run in --run-dir was stopped")
 
     def __post_init__(self) -> None:
-        presets.config(self.preset, self.scale)
+        presets.config(self.preset, self.scale, self.network)
+        augment.parse(self.augment)
+        for name in ("degradation", "fit"):
+            choices = next(f for f in fields(self) if f.name == name).metadata["choices"]
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{flag(name)} is {getattr(self, name)!r}; choose one of: {', '.join(choices)}.")
         for name in ("epochs", "batch_size", "patch_size", "val_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{flag(name)} is {getattr(self, name)}; it must be at least 1.")
@@ -68,6 +89,21 @@ class TrainConfig:
         if self.loss not in LOSSES:
             raise ConfigError(f"--loss is {self.loss!r}; choose one of: {', '.join(LOSSES)}.")
 
+    @classmethod
+    def of_preset(cls, **given: Any) -> "TrainConfig":
+        """The settings that a preset is trained with, changed by those that are given.
+
+        Raises ConfigError for an unknown preset and for settings that do not exist.
+        """
+        known = [f.name for f in fields(cls)]
+        for name in given:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                raise ConfigError(f"There is no setting {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        preset = given.get("preset", "base")
+        scale = presets.default_scale(preset)
+        return cls(**{"scale": scale} | presets.PRESETS[preset].training | given)
+
     @property
     def folder(self) -> Path:
         return Path(self.run_dir or f"runs/{weights.name(self.preset, self.scale)}")
@@ -76,6 +112,11 @@ class TrainConfig:
     def min_side(self) -> int:
         """Smallest side of a training picture, in high-resolution pixels."""
         return self.patch_size * self.scale
+
+    @property
+    def resize(self) -> int | None:
+        """The side that whole pictures are resized to, in high-resolution pixels."""
+        return self.min_side if self.fit == "resize" else None
 
 
 def flag(name: str) -> str:

@@ -4,7 +4,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 
-from sr_model import checkpoint, data, figures, images, presets, weights
-from sr_model.data import Patches, Photo
+from sr_model import augment, checkpoint, data, figures, images, presets, weights
+from sr_model.data import ListedFile, Photo, Preparation
 from sr_model.degrade import enlarge
 from sr_model.devices import choose_device, supports_bfloat16
 from sr_model.errors import ConfigError, DataError
@@ -24,6 +24,7 @@ from sr_model.losses import LOSSES
 from sr_model.metrics import score
 from sr_model.model import parameter_count
 from sr_model.networks import Network, build
+from sr_model.patches import Patches, to_batch
 from sr_model.progress import Progress
 from sr_model.signals import stop_on_signal
 from sr_model.train_config import TrainConfig, flag
@@ -45,6 +46,8 @@ _FREE_ON_RESUME = {
     "device",
     "val_every",
     "data",
+    "low_dir",
+    "high_dir",
     "val_data",
 }
 
@@ -87,7 +90,7 @@ class _Run:
         self.sets = sets
         self.folder = config.folder
         self.bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and supports_bfloat16(device))
-        self.model = build(presets.config(config.preset, config.scale), config.seed)
+        self.model = build(presets.config(config.preset, config.scale, config.network), config.seed)
         self.model = self.model.to(device).to(memory_format=torch.channels_last)  # twice as fast on a CPU
         self.ema = AveragedModel(self.model, multi_avg_fn=running_mean(config.ema))
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=True)
@@ -125,10 +128,12 @@ class _Run:
         tensors, meta, complaints = checkpoint.load_newest(self.folder / "checkpoints")
         for complaint in complaints:
             self.log.warn(complaint)
+        defaults = asdict(TrainConfig())  # for settings that are younger than the run
         for key, value in asdict(self.config).items():
-            if key not in _FREE_ON_RESUME and meta["config"].get(key) != _plain(value):
+            begun = meta["config"].get(key, defaults[key])
+            if key not in _FREE_ON_RESUME and begun != _plain(value):
                 raise ConfigError(
-                    f"The run in {self.folder} was begun with {flag(key)} {meta['config'].get(key)}, not {value}. "
+                    f"The run in {self.folder} was begun with {flag(key)} {begun}, not {value}. "
                     "Use the same, or another --run-dir."
                 )
         if meta["patches"] != len(self.patches):
@@ -204,7 +209,7 @@ class _Run:
             for low, high in DataLoader(self.patches, self.config.batch_size, sampler=order):
                 if self.step == self.total_steps:
                     return
-                yield data.to_batch(low.to(self.device)), data.to_batch(high.to(self.device))
+                yield to_batch(low.to(self.device)), to_batch(high.to(self.device))
 
     def _set_learning_rate(self) -> None:
         """Linear warm-up, then a cosine to 0 (Loshchilov and Hutter 2017), as a function of the step alone."""
@@ -312,7 +317,7 @@ def running_mean(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], Non
 
 
 # Paths of somebody's machine have no place on a card that is published.
-_NOT_ON_THE_CARD = {"data", "val_data", "run_dir", "resume", "init", "device"}
+_NOT_ON_THE_CARD = {"data", "low_dir", "high_dir", "val_data", "run_dir", "resume", "init", "device"}
 
 
 def _check_folder(config: TrainConfig) -> None:
@@ -330,19 +335,28 @@ def _check_folder(config: TrainConfig) -> None:
 
 
 def _load_data(config: TrainConfig, log: Progress) -> tuple[Patches, list[Photo], dict[str, int]]:
-    files = data.list_photos(config.data or (BUNDLED_PHOTOS,))
+    def listed(sources: Sequence[str | Path]) -> list[ListedFile]:
+        return data.list_files(sources, config.scale, log.warn, log.say, config.low_dir, config.high_dir)
+
+    files = listed(config.data or (BUNDLED_PHOTOS,))
     if config.val_data:
-        training, held_out = files, data.list_photos((config.val_data,))
+        training, held_out = files, listed((config.val_data,))
     else:
         training, held_out = data.split(files, config.val_fraction, config.seed)
     log.say(f"Reading {len(training):,} photos for training and {len(held_out):,} for validation")
-    photos = data.load_photos(training, config.scale, config.min_side, log.warn)
+    # Training makes low resolution anew for each patch, where it is not bicubic.
+    how = Preparation(config.scale, config.min_side, resize=config.resize, seed=config.seed)
+    photos = data.load_photos(training, how, log.warn)
     chosen = data.evenly(held_out, data.VALIDATION_PICTURES)
-    validation = data.load_photos(chosen, config.scale, 4 * config.scale, log.warn, side=data.VALIDATION_SIDE)
+    # Always of one seed: runs with others are compared on the same pictures.
+    how = Preparation(config.scale, 4 * config.scale, data.VALIDATION_SIDE, config.resize, config.degradation)
+    validation = data.load_photos(chosen, how, log.warn)
     sets: dict[str, int] = {}
     for photo in photos:
         sets[photo.set_name] = sets.get(photo.set_name, 0) + 1
-    return Patches(photos, config.patch_size, config.scale, config.seed), validation, sets
+    augmentation = augment.parse(config.augment)
+    patches = Patches(photos, config.patch_size, config.scale, config.seed, config.degradation, augmentation)
+    return patches, validation, sets
 
 
 def _plain(value: Any) -> Any:

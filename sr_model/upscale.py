@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sr_model import images, weights
+from sr_model import images, presets, weights
 from sr_model.devices import choose_device
 from sr_model.errors import ImageError
 from sr_model.images import Picture
@@ -53,16 +53,18 @@ class Upscaler:
     def from_preset(
         cls,
         preset: str = "base",
-        scale: int = 2,
+        scale: int | None = None,
         device: str = "auto",
         folder: str | os.PathLike = weights.SHIPPED,
         tile: int = TILE,
     ) -> "Upscaler":
-        """Load the weights of `preset` at `scale` from `folder`; `device` is auto, cuda or cpu.
+        """Load the weights of `preset` at `scale` (by default the preset's own) from `folder`.
+
+        `device` is auto, cuda or cpu.
 
         Raises ConfigError for unknown names and WeightsError where weights are missing or damaged.
         """
-        model, _ = weights.load(preset, scale, folder)
+        model, _ = weights.load(preset, scale or presets.default_scale(preset), folder)
         return cls(model, device, tile)
 
     def __call__(self, image: ImageOrArray) -> ImageOrArray:

@@ -61,3 +61,19 @@ def photo_folder(tmp_path: Path, photo: Image.Image) -> Path:
     for i, name in enumerate(("a.png", "b.png", "c.png", "more/d.png")):
         photo.crop((i * 80, 60, i * 80 + 120, 156)).save(folder / name)
     return folder
+
+
+@pytest.fixture
+def pairs_folder(tmp_path: Path, photo: Image.Image) -> Path:
+    """Six real pairs for x2 in the public layout; the low resolution is sharper than bicubic makes it."""
+    folder = tmp_path / "pairs"
+    rows = ["low_res,high_res"]
+    for name in ("low res", "high res"):
+        (folder / name).mkdir(parents=True)
+    for i in range(6):
+        high = photo.crop((i * 50, 60, i * 50 + 120, 156))
+        high.save(folder / "high res" / f"{i}.png")
+        high.resize((60, 48), Image.Resampling.LANCZOS).save(folder / "low res" / f"{i}.png")
+        rows.append(f"{i}.png,{i}.png")
+    (folder / "image_data.csv").write_text("\n".join(rows) + "\n")
+    return folder

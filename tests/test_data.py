@@ -1,19 +1,27 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from sr_model import data, images
-from sr_model.data import Patches, Photo
+from sr_model import data, images, named_sets
+from sr_model.data import ListedFile, Photo, Preparation
 from sr_model.degrade import shrink
 from sr_model.errors import DataError
 
 
-def load(folder: Path, min_side: int = 32, **options: int) -> tuple[list[Photo], list[str]]:
+def load(folder: Path, min_side: int = 32, **options: Any) -> tuple[list[Photo], list[str]]:
     warnings: list[str] = []
-    return data.load_photos(data.list_photos([folder]), 2, min_side, warnings.append, **options), warnings
+    return data.load_photos(listed(folder), Preparation(2, min_side, **options), warnings.append), warnings
+
+
+def listed(*sources: Path, scale: int = 2) -> list[ListedFile]:
+    return data.list_files(sources, scale, ignore, ignore)
+
+
+def ignore(text: str) -> None:
+    pass
 
 
 def test_low_resolution_is_the_whole_photo_shrunk(photo_folder: Path) -> None:
@@ -28,49 +36,17 @@ def test_low_resolution_is_the_whole_photo_shrunk(photo_folder: Path) -> None:
 
 def test_sets_are_named_after_folders(photo_folder: Path) -> None:
     """The model card says which folder a photo came from, not where that lies on somebody's machine."""
-    assert [f.set_name for f in data.list_photos([photo_folder])] == ["photos", "photos", "photos", "more"]
+    assert [f.set_name for f in listed(photo_folder)] == ["photos", "photos", "photos", "more"]
 
 
 def test_the_split_is_a_partition_and_stable(photo_folder: Path) -> None:
     """Every photo is on exactly one side, the same for the same seed."""
-    files = data.list_photos([photo_folder])
+    files = listed(photo_folder)
     training, validation = data.split(files, 0.25, seed=1)
     assert len(validation) == 1
-    assert sorted(f.path for f in training + validation) == [f.path for f in files]
+    assert sorted(f.path for f in training + validation) == sorted(f.path for f in files)
     assert data.split(files, 0.25, seed=1) == (training, validation)
     assert any(data.split(files, 0.25, seed=s)[1] != validation for s in range(2, 12))
-
-
-def test_patches_are_aligned_pairs(photo_folder: Path) -> None:
-    """A low patch is where its high patch is, flipped and turned alike: shrunk, the high one is nearly the low one."""
-    patches = Patches(load(photo_folder)[0], patch_size=16, scale=2, seed=0)
-    for item in range(len(patches)):
-        low, high = (data.to_batch(t[None]) for t in patches[item])
-        assert (low.shape, high.shape) == ((1, 3, 16, 16), (1, 3, 32, 32))
-        inner = (..., slice(2, -2), slice(2, -2))  # the patch's border was shrunk with its surroundings
-        assert (shrink(high, 2) - low)[inner].abs().max() < 0.02
-
-
-def test_an_epoch_covers_each_photo_s_area_once(photo: Image.Image, tmp_path: Path) -> None:
-    """The number of patches of a photo is its area over a patch's, and each item comes up once an epoch."""
-    photo.crop((0, 0, 256, 128)).save(tmp_path / "large.png")
-    photo.crop((0, 0, 64, 64)).save(tmp_path / "small.png")
-    patches = Patches(load(tmp_path)[0], patch_size=16, scale=2, seed=0)
-    assert np.bincount(patches.photo_of_item).tolist() == [32, 4]
-    assert sorted(patches.order(0)) == list(range(36))
-
-
-def test_items_depend_on_seed_epoch_and_index_only(photo_folder: Path) -> None:
-    """Asking in another order gives the same patches; another epoch or seed gives others."""
-    photos, _ = load(photo_folder)
-    first, second = Patches(photos, 16, 2, seed=0), Patches(photos, 16, 2, seed=0)
-    forward = [first[i][0] for i in range(8)]
-    backward = [second[i][0] for i in reversed(range(8))][::-1]
-    assert all(torch.equal(a, b) for a, b in zip(forward, backward, strict=True))
-    assert first.order(0) != first.order(1)
-    second.epoch = 1
-    assert any(not torch.equal(first[i][0], second[i][0]) for i in range(8))
-    assert any(not torch.equal(first[i][0], Patches(photos, 16, 2, seed=9)[i][0]) for i in range(8))
 
 
 def test_small_and_broken_pictures_are_named(photo_folder: Path, photo: Image.Image) -> None:
@@ -98,7 +74,7 @@ def test_a_folder_without_photos_says_what_to_do(tmp_path: Path, make: bool) -> 
     if make:
         folder.mkdir()
     with pytest.raises(DataError, match="Put photos there" if make else "There is no folder"):
-        data.list_photos([folder])
+        listed(folder)
 
 
 def test_photos_smaller_than_a_patch_say_what_to_do(photo_folder: Path) -> None:
@@ -110,10 +86,65 @@ def test_photos_smaller_than_a_patch_say_what_to_do(photo_folder: Path) -> None:
 def test_one_photo_cannot_be_split(photo_folder: Path) -> None:
     """Validating on what is trained on would belie the figures."""
     with pytest.raises(DataError, match="--val-data"):
-        data.split(data.list_photos([photo_folder])[:1], 0.1, 0)
+        data.split(listed(photo_folder)[:1], 0.1, 0)
 
 
 def test_validation_keeps_the_centre(photo_folder: Path) -> None:
     """Of large validation pictures only the central part is measured."""
     photos, _ = load(photo_folder, side=64)
     assert {p.high.shape for p in photos} == {(64, 64, 3)}
+
+
+def test_the_split_does_not_depend_on_where_photos_lie_nor_much_on_others(photo: Image.Image, tmp_path: Path) -> None:
+    """Moved, the same photos are held out; one more photo changes one other at most."""
+    held_out = []
+    for place, count in (("here", 20), ("there", 20), ("more", 21)):
+        folder = tmp_path / place / "photos"
+        folder.mkdir(parents=True)
+        for i in range(count):
+            photo.crop((i, 0, i + 8, 8)).save(folder / f"{i}.png")
+        held_out.append({f.path.name for f in data.split(listed(folder), 0.2, seed=0)[1]})
+    assert held_out[0] == held_out[1]
+    assert len(held_out[0] - held_out[2]) <= 1
+
+
+def test_all_pairs_of_a_picture_are_on_one_side(photo: Image.Image, tmp_path: Path) -> None:
+    """Validating on a picture whose other copy was trained on would belie the figures."""
+    files = [ListedFile(tmp_path / f"{i}.png", "set", tmp_path / f"{i}_{j}.png") for i in range(10) for j in (2, 4)]
+    training, validation = data.split(files, 0.3, seed=0)
+    assert len(validation) == 6
+    assert not {f.path for f in training} & {f.path for f in validation}
+
+
+def test_whole_pictures_can_be_resized_to_a_patch(photo_folder: Path) -> None:
+    """As the first ancestor did: each picture becomes one square, whatever its shape."""
+    photos, warnings = load(photo_folder, min_side=500, resize=32)
+    assert {(p.high.shape, p.low.shape) for p in photos} == {((32, 32, 3), (16, 16, 3))}
+    assert not warnings
+
+
+def test_a_degradation_is_the_same_for_a_photo_whatever_the_others(photo_folder: Path) -> None:
+    """Its random numbers come from its name, so that validation stays comparable when photos are added."""
+    before, _ = load(photo_folder, degradation="photo")
+    (photo_folder / "a.png").unlink()
+    after, _ = load(photo_folder, degradation="photo")
+    assert all(np.array_equal(x.low, y.low) for x, y in zip(before[1:], after, strict=True))
+    plain, _ = load(photo_folder)
+    assert any(not np.array_equal(x.low, y.low) for x, y in zip(plain, after, strict=True))
+
+
+def test_sources_of_all_kinds_are_listed_together(photo_folder: Path, pairs_folder: Path) -> None:
+    """Folders, a CSV, and a folder that holds one; pairs keep their own low resolution."""
+    for source in (pairs_folder, pairs_folder / "image_data.csv"):
+        files = listed(photo_folder, source)
+        assert [f.low is not None for f in files] == [False] * 4 + [True] * 6
+        photos = data.load_photos(files, Preparation(2, 32), ignore)
+        for photo in photos:
+            made = images.to_array(shrink(images.to_tensor(photo.high), 2))
+            assert photo.paired != np.array_equal(photo.low, made)
+
+
+def test_the_name_of_a_public_set_is_a_source(photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `fetch` brings is listed under the set's name."""
+    monkeypatch.setattr(named_sets, "fetch", lambda name, say: photo_folder)
+    assert {f.set_name for f in listed(Path("div2k"))} == {"div2k"}
