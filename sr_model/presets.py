@@ -15,6 +15,7 @@ class Preset:
     """A network, what the page and `--help` call it, and the settings of train.py that it is trained with."""
 
     title: str
+    about: str  # a sentence for people who choose
     network: Config  # its scale is the one to take where none is asked for
     training: dict[str, Any] = field(default_factory=dict)  # fields of TrainConfig where they differ from its own
 
@@ -23,12 +24,18 @@ def _autoencoder(width: int, latent_width: int, encoder: int, latent: int, decod
     return AutoencoderConfig(2, width, latent_width, encoder, latent, decoder)
 
 
-_KERAS_TRAINING = {"loss": "mse", "batch_size": 4, "patch_size": 128, "grad_clip": 0.0}
+_TUTORIAL = {"loss": "mse", "batch_size": 4, "patch_size": 128, "grad_clip": 0.0}
 PRESETS = {
-    "nano": Preset("Fast", _autoencoder(16, 32, encoder=1, latent=1, decoder=1)),
-    "base": Preset("Best", _autoencoder(48, 64, encoder=2, latent=3, decoder=2)),
-    "classic": Preset("Classic", ClassicConfig(), _KERAS_TRAINING),
-    "keras": Preset("Keras", KerasConfig(), _KERAS_TRAINING),
+    "nano": Preset(
+        "Fast", "The same design, a twelfth of the size.", _autoencoder(16, 32, encoder=1, latent=1, decoder=1)
+    ),
+    "base": Preset("Best", "The autoencoder of this project.", _autoencoder(48, 64, encoder=2, latent=3, decoder=2)),
+    "classic": Preset(
+        "Classic", "A first tutorial's network: it sharpens a picture at its own size.", ClassicConfig(), _TUTORIAL
+    ),
+    "keras": Preset(
+        "Keras", "A second tutorial's network: it repaints what bicubic has enlarged.", KerasConfig(), _TUTORIAL
+    ),
 }
 
 

@@ -22,6 +22,7 @@ from starlette.testclient import TestClient
 from torch import Tensor
 
 from sr_model import evaluation, images, weights
+from sr_model.ancestors import ClassicConfig
 from sr_model.errors import ConfigError, ImageError, WeightsError
 from sr_model.images import Picture
 from sr_model.ui import cache, examples, handlers, limits, texts
@@ -29,7 +30,7 @@ from sr_model.ui.handlers import Handlers, score_rows
 from sr_model.ui.models import Upscalers
 from sr_model.ui.work import Job, Outcome, Progress, Score, perform
 from sr_model.upscale import Upscaler, enlarge_bicubic
-from tests.conftest import EXAMPLES, tiny_model
+from tests.conftest import EXAMPLES, randomised, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("weights")
     for preset, scale in (("nano", 2), ("nano", 3), ("base", 2)):
         weights.save(tiny_model(scale), preset, folder, {}, {})
+    weights.save(randomised(ClassicConfig(width=8, latent_width=8)), "classic", folder, {}, {})
     return folder
 
 
@@ -263,7 +265,7 @@ def test_the_better_number_is_marked_by_what_is_printed() -> None:
 def test_only_weights_that_are_there_are_offered(trained: Path, tmp_path: Path) -> None:
     """Presets and scales come from the folder; each network is loaded once."""
     upscalers = Upscalers(trained, "cpu")
-    assert upscalers.presets == ["nano", "base"]
+    assert upscalers.presets == ["nano", "base", "classic"]
     assert upscalers.scales("nano") == [2, 3]
     assert upscalers.default == ("base", 2)
     assert upscalers.get("nano", 3) is upscalers.get("nano", 3)
@@ -271,6 +273,17 @@ def test_only_weights_that_are_there_are_offered(trained: Path, tmp_path: Path) 
         upscalers.get("base", 4)
     with pytest.raises(WeightsError, match="no weights"):
         Upscalers(tmp_path, "cpu")
+
+
+def test_restoring_shows_the_input_where_bicubic_would_be_the_same(desk: Handlers, uploads: Path) -> None:
+    """At x1 nothing is enlarged; to compare, the picture was shrunk and enlarged by bicubic."""
+    picture = upload(uploads, Image.open(EXAMPLES / "chelsea.png").crop((0, 0, 40, 30)))
+    for mode, titles in (("enlarge", ["Input", "Autoencoder"]), ("compare", ["Bicubic", "Autoencoder", "Reference"])):
+        *_, last = desk.run(picture, None, {"chosen": mode}, {"chosen": 1}, {"chosen": "classic"})
+        assert [(pane["title"], pane["width"]) for pane in last[1]["panes"]] == [(title, 40) for title in titles]
+    assert desk.choose_preset({"chosen": "classic"}, {"chosen": 2})["options"] == [
+        {"value": 1, "label": "1x", "hint": texts.RESTORES}
+    ]
 
 
 def test_a_preset_without_the_scale_moves_to_one_that_it_has(desk: Handlers) -> None:

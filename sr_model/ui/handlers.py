@@ -75,7 +75,7 @@ class Handlers:
         return None, None
 
     def enlarge(self, picture: dict, scale: int = 2, preset: str = "base") -> dict:
-        """Enlarge a picture. Takes a file, 2, 3 or 4 and a preset's name; returns a PNG file."""
+        """Enlarge a picture. Takes a file, a scale from 1 to 4 and a preset's name; returns a PNG file."""
         try:
             path = uploaded_path({"file": picture}, self.folder)
             assert path is not None, "only an absent value has no path"
@@ -145,7 +145,7 @@ def chosen(value: Any) -> Any:
 
 def scale_choice(scales: list[int], scale: Any) -> dict[str, Any]:
     """The value of the choice of scales: `scale` chosen, or the first where it is not among them."""
-    options = [{"value": s, "label": f"{s}x", "hint": ""} for s in scales]
+    options = [{"value": s, "label": f"{s}x", "hint": texts.RESTORES if s == 1 else ""} for s in scales]
     return {"chosen": scale if scale in scales else scales[0], "options": options}
 
 

@@ -116,10 +116,13 @@ def _layout(upscalers: Upscalers, examples: dict[str, Example], chosen_example: 
             )
             with gr.Row(elem_id="sr-settings"):
                 scales = scale_choice(upscalers.scales(preset), scale)
-                presets = [{"value": name, "label": PRESETS[name].title, "hint": ""} for name in upscalers.presets]
+                presets = [
+                    {"value": name, "label": PRESETS[name].title, "hint": PRESETS[name].about}
+                    for name in upscalers.presets
+                ]
                 quality = {"chosen": preset, "options": presets}
                 scale_part = components.choice(scales, heading="Scale", elem_id="sr-scale")
-                preset_part = components.choice(quality, heading="Quality", elem_id="sr-preset")
+                preset_part = components.choice(quality, heading="Network", elem_id="sr-preset")
             run = gr.Button(texts.BUTTONS[COMPARE], variant="primary", elem_id="sr-run")
             cancel = gr.Button("Cancel", visible=False, elem_id="sr-cancel")
             status = components.status(elem_id="sr-status")

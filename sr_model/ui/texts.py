@@ -23,6 +23,8 @@ MODE_HINT = {
     work.COMPARE: "Shrinks the picture, enlarges it again and measures how much came back.",
 }
 
+RESTORES = "Restores, does not enlarge."
+
 NO_PICTURE = "Choose a picture first; while it is uploading, wait a moment."
 FAILED = "Something went wrong here. Please try again, or try another picture."
 NO_MEMORY = "There is not enough memory for this picture now. Please try a smaller one."
@@ -39,7 +41,10 @@ rebuilds the large picture from both. It starts from bicubic enlargement and add
 edges and finer texture.
 
 *Compare* treats your picture as the truth: it is shrunk, enlarged by both methods, and measured against what it was. \
-*Enlarge* makes the picture itself larger."""
+*Enlarge* makes the picture itself larger.
+
+*Classic* and *Keras* are the networks of two tutorials that this project grew out of, trained on the same photos. \
+Classic does not enlarge: it sharpens what is blurred, such as a picture that was enlarged before."""
 
 LIMITS = f"""### Limits
 

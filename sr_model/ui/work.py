@@ -17,6 +17,7 @@ from sr_model.weights import name as weights_name
 ENLARGE, COMPARE = "enlarge", "compare"
 MODES = (ENLARGE, COMPARE)
 BICUBIC, AUTOENCODER, REFERENCE = "Bicubic", "Autoencoder", "Reference"
+INPUT = "Input"  # in the place of bicubic, where nothing is enlarged
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,13 @@ def perform(job: Job, upscaler: Upscaler) -> Iterator[Progress | Outcome]:
         network = step.result
         yield Progress(step.done, step.total, seconds / step.done * (step.total - step.done) if step.done else None)
     finishing = Progress(step.total, step.total, None)  # each time it is yielded, the visitor can cancel
-    pictures = {BICUBIC: as_shown(enlarge_bicubic(low, job.scale)), AUTOENCODER: as_shown(network)}
+    # To compare at x1, the picture was shrunk and enlarged again by bicubic; to restore one, it is as it came.
+    plain = INPUT if job.scale == 1 and job.mode == ENLARGE else BICUBIC
+    pictures = {plain: as_shown(enlarge_bicubic(low, job.scale)), AUTOENCODER: as_shown(network)}
     scores: list[Score] = []
     if reference is not None:
         pictures[REFERENCE] = as_shown(reference)
-        for title in (BICUBIC, AUTOENCODER):
+        for title in (plain, AUTOENCODER):
             yield finishing
             scores.append(Score(title, *evaluation.compare(pictures[title], pictures[REFERENCE], job.scale)))
     yield finishing
@@ -141,6 +144,7 @@ def _open(job: Job) -> tuple[Picture, Picture | None]:
 def _file_name(title: str, job: Job) -> str:
     kind = {
         BICUBIC: f"bicubic-x{job.scale}",
+        INPUT: "input",
         AUTOENCODER: weights_name(job.preset, job.scale),
         REFERENCE: "reference",
     }
