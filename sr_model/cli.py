@@ -10,10 +10,13 @@ from pathlib import Path
 
 from sr_model import images, pairs, presets, weights
 from sr_model.data import list_of_pairs
+from sr_model.degradations import DEGRADATIONS
 from sr_model.devices import limit_threads
 from sr_model.errors import ConfigError, ImageError, SRError
 from sr_model.evaluation import Scores, evaluate
 from sr_model.images import Picture
+from sr_model.make_pairs import HIGH, example_sheet, write_pairs
+from sr_model.model import SCALES
 from sr_model.train_config import TrainConfig, flag
 from sr_model.training import train
 from sr_model.upscale import Upscaler, enlarge_bicubic
@@ -65,6 +68,25 @@ def build_parser() -> argparse.ArgumentParser:
     evaluating.add_argument("--record", action="store_true", help="also write the figures beside the weights")
     _add_network(evaluating, also="; bicubic needs no weights")
     evaluating.set_defaults(work=_evaluate)
+
+    degrading = commands.add_parser(
+        "degrade", help="make a folder of pairs for training: photos, copies, and their CSV"
+    )
+    degrading.add_argument("input", type=Path, metavar="FOLDER", help="photos, searched recursively")
+    degrading.add_argument("output", type=Path, metavar="OUT", help="the folder to write")
+    degrading.add_argument("--scale", type=int, choices=SCALES, default=2, help="times smaller, per side (default: 2)")
+    degrading.add_argument(
+        "--degradation", choices=DEGRADATIONS, default="bicubic", help="photo adds blur, noise and JPEG"
+    )
+    degrading.add_argument(
+        "--shrink",
+        type=int,
+        metavar="N",
+        help="at x1: shrunk so many times and enlarged again (default: 2 or 4)",
+    )
+    degrading.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is drawn (default: 0)")
+    degrading.add_argument("--sheet", type=Path, metavar="FILE", help="also a sheet of examples of the first photo")
+    degrading.set_defaults(work=_degrade)
     return parser
 
 
@@ -220,3 +242,23 @@ def _evaluate(options: argparse.Namespace) -> int:
         card.metrics[report["set"]] = {"pictures": len(report["pictures"]), **mean}
         weights.write_card(card, folder)
     return 0
+
+
+def _degrade(options: argparse.Namespace) -> int:
+    if options.sheet:
+        images.check_writable(options.sheet)
+    failed: list[str] = []
+
+    def warn(text: str) -> None:
+        failed.append(text)
+        print(text, file=sys.stderr)
+
+    count = write_pairs(
+        options.input, options.output, options.scale, options.degradation, options.seed, options.shrink, print, warn
+    )
+    print(f"{count:,} pairs; train on them with: python train.py --data {options.output}")
+    if options.sheet:
+        first = images.load(images.find_images(options.output / HIGH)[0])
+        images.save(example_sheet(first, options.scale, options.seed), options.sheet)
+        print(options.sheet)
+    return 1 if failed else 0

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from sr_model import Upscaler, weights
-from sr_model.cli import main
+from sr_model.ancestors import ClassicConfig
+from sr_model.cli import main, train_main
 from sr_model.evaluation import evaluate
 from sr_model.images import open_image
 from tests.conftest import tiny_model
@@ -135,3 +136,42 @@ def test_train_py_refuses_what_it_does_not_know() -> None:
         result = subprocess.run([sys.executable, "train.py", *arguments], capture_output=True, text=True)
         assert result.returncode == 2
         assert words in result.stderr
+
+
+def test_a_folder_is_degraded_into_pairs_that_training_and_evaluation_take(
+    photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`degrade` writes the copies, their CSV and the sheet; bad files are named; the scale is told from the files."""
+    (photo_folder / "broken.png").write_bytes(b"nothing")
+    out, sheet = tmp_path / "made", tmp_path / "sheet.png"
+    arguments = ["degrade", str(photo_folder), str(out), "--scale", "3", "--degradation", "photo"]
+    assert main([*arguments, "--sheet", str(sheet)]) == 1
+    printed = capsys.readouterr()
+    assert "broken.png" in printed.err
+    assert "4 pairs" in printed.out
+    assert open_image(sheet).width > 300
+
+    assert main(["evaluate", "--data", str(out), "--preset", "bicubic", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["scale"] == 3
+    assert len(report["pictures"]) == 4
+
+    run = tmp_path / "run"
+    options = ["--max-steps", "1", "--patch-size", "16", "--batch-size", "2", "--run-dir", str(run), "--device", "cpu"]
+    assert train_main(["--preset", "nano", "--data", str(out), "--val-fraction", "0.3", *options]) == 0
+    assert weights.available(run) == [("nano", 3)]
+
+
+def test_a_preset_brings_its_own_settings_and_what_is_typed_goes_first(
+    photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """classic restores with batches of 4 and mean squared error, unless told otherwise; --help says so."""
+    options = ["--max-steps", "1", "--patch-size", "16", "--run-dir", str(tmp_path), "--network", "skips=true,width=8"]
+    assert train_main(["--preset", "classic", "--data", str(photo_folder), "--loss", "l1", *options]) == 0
+    network, card = weights.load("classic", 1, tmp_path)
+    assert network.config == ClassicConfig(1, width=8, skips=True)
+    assert card.training["arguments"]["batch_size"] == 4
+    assert card.training["arguments"]["loss"] == "l1"
+    with pytest.raises(SystemExit):
+        train_main(["--help"])
+    assert "--preset classic: --scale 1 --loss mse --batch-size 4 --patch-size 128" in capsys.readouterr().out
