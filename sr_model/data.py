@@ -3,7 +3,7 @@
 import hashlib
 import os
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +15,7 @@ from sr_model import images, named_sets, pairs
 from sr_model.degradations import make_low
 from sr_model.degrade import crop_to_multiple
 from sr_model.errors import DataError, ImageError
+from sr_model.picture_cache import PictureCache
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -133,14 +134,25 @@ class Preparation:
     seed: int = 0
 
 
-def load_photos(files: Sequence[ListedFile], how: Preparation, warn: Say) -> list[Photo]:
+def load_photos(
+    files: Sequence[ListedFile], how: Preparation, warn: Say, cache: PictureCache | None = None
+) -> list[Photo]:
     """Decode the files and, where they are not pairs, make the low resolution of each whole picture.
 
-    Pictures that are too small and unreadable files are named to `warn` and left out. Raises DataError where nothing
-    is left or over 1 % cannot be read.
+    With a cache it keeps the pixels, which are then read-only; without, all are in memory. Pictures that are too small
+    and unreadable files are named to `warn` and left out. Raises DataError where nothing is left or over 1 % cannot be
+    read, and what the cache raises.
     """
-    photos: list[Photo] = []
-    corrupt = 0
+    decoded = _decode(files, how, warn)
+    if cache is None:
+        return list(decoded)
+    # One at a time: each picture is put away before the next is decoded.
+    kept = [(photo.set_name, cache.put(photo.high), cache.put(photo.low), photo.paired) for photo in decoded]
+    return [Photo(name, cache.get(high), cache.get(low), paired) for name, high, low, paired in kept]
+
+
+def _decode(files: Sequence[ListedFile], how: Preparation, warn: Say) -> Iterator[Photo]:
+    usable = corrupt = 0
     largest = (0, 0)
     for file in files:
         try:
@@ -159,13 +171,13 @@ def load_photos(files: Sequence[ListedFile], how: Preparation, warn: Say) -> lis
         if how.resize is None and min(w, h) < how.min_side:
             warn(f"{file.path.name} is left out: it is {w}x{h}, and {how.min_side} pixels each way are needed.")
             continue
-        photos.append(_prepare(file, high, low, how))
-    if not photos:
+        usable += 1
+        yield _prepare(file, high, low, how)
+    if not usable:
         raise DataError(
             f"No picture is large enough: one of {how.min_side}x{how.min_side} pixels at least is needed, "
             f"and the largest is {largest[0]}x{largest[1]}. Use larger photos or a smaller --patch-size."
         )
-    return photos
 
 
 def _prepare(file: ListedFile, high: np.ndarray, low: np.ndarray | None, how: Preparation) -> Photo:

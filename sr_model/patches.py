@@ -56,7 +56,8 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         rng = np.random.default_rng((self.seed, self.epoch, item))
         low, high = self._cut(self.photos[self.photo_of_item[item]], rng)
         turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
-        low, high = (np.ascontiguousarray(augment.turn(patch, turns, mirrored)) for patch in (low, high))
+        # Always copies: a patch that is a whole picture must not be the cache's memory, which is read-only.
+        low, high = (np.array(augment.turn(patch, turns, mirrored), order="C") for patch in (low, high))
         return torch.from_numpy(low), torch.from_numpy(high)
 
     def _cut(self, photo: Photo, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
