@@ -53,7 +53,7 @@ def draw_warp(rng: np.random.Generator, names: Collection[str]) -> Warp:
 
 
 def warp(pixels: np.ndarray, change: Warp, reduced: int, side: int) -> np.ndarray:
-    """(N, N, 3) uint8 -> its centre (side, side, 3), reduced to `reduced` pixels a side and then rotated, by bicubic."""
+    """(N, N, 3) uint8 -> reduced to `reduced` pixels a side, then rotated, by bicubic; its centre, `side` wide."""
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if reduced != image.width:
         image = image.resize((reduced, reduced), Image.Resampling.BICUBIC)

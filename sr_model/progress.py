@@ -14,8 +14,9 @@ PLAIN_SECONDS = 30  # between lines where there is no terminal
 class Progress:
     """Reports steps and validations. Use as a context around the loop; `say` and `warn` work at any time."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=True)
+    def __init__(self, console: Console | None = None, quiet: bool = False) -> None:
+        self.console = console or Console(highlight=False, soft_wrap=True, quiet=quiet)
+        self.quiet = quiet
         self.bar = Bar(
             BarColumn(bar_width=10),  # all in a line of 80 characters
             MofNCompleteColumn(),
@@ -31,7 +32,8 @@ class Progress:
         self.console.print(text, markup=False)
 
     def warn(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        if not self.quiet:
+            print(text, file=sys.stderr, flush=True)
 
     def start(self, total: int, done: int, batch_size: int) -> None:
         self.total, self.batch_size = total, batch_size

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from sr_model import augment, presets, weights
+from sr_model import augment, losses, presets, weights
 from sr_model.degradations import DEGRADATIONS
 from sr_model.errors import ConfigError
-from sr_model.losses import LOSSES
 from sr_model.model import SCALES
 
 
@@ -46,7 +45,9 @@ class TrainConfig:
     lr: float = _option(1e-3, "learning rate of Adam after warm-up; it falls to 0 along a cosine")
     warmup_steps: int = _option(200, "steps over which the learning rate rises from 0")
     grad_clip: float = _option(0.05, "largest norm of a step's gradient; a larger one is scaled down, 0 is no limit")
-    loss: str = _option("l1", "what is minimised", choices=tuple(LOSSES))
+    accumulate: int = _option(1, "parts that a step's patches are computed in, one after another, to save memory")
+    restarts: int = _option(0, "how often the learning rate jumps up again, after falling in equal parts of the run")
+    loss: str = _option("l1", "what is minimised, such as l1=1,perceptual=0.1,adversarial=0.005")
     ema: float = _option(0.999, "decay of the running mean of the weights, which is what is validated and kept")
     precision: str = _option(
         "auto",
@@ -56,9 +57,12 @@ class TrainConfig:
     device: str = _option("auto", "cuda, cpu or auto")
     seed: int = _option(0, "of the first weights, the split, the patches and their order")
     val_every: int = _option(1000, "steps between validations; an epoch that is shorter is one interval")
-    init: str | None = _option(None, "folder with weights of the same preset and scale to begin with")
+    workers: int = _option(0, "processes that prepare patches; 0 is enough on a CPU")
+    cache_gb: float = _option(4.0, "gigabytes of decoded photos in memory; what goes beyond is mapped from a file")
+    init: str | None = _option(None, "weights to begin with: a preset, a folder or a .safetensors file; any scale")
     run_dir: str | None = _option(None, "folder that the run writes to (default: runs/<preset>-x<scale>)")
     resume: bool = _option(False, "go on where the run in --run-dir was stopped")
+    dry_run: bool = _option(False, "say the plan and, from a few steps, how long it would take; write nothing")
 
     def __post_init__(self) -> None:
         presets.config(self.preset, self.scale, self.network)
@@ -67,15 +71,20 @@ class TrainConfig:
             choices = next(f for f in fields(self) if f.name == name).metadata["choices"]
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{flag(name)} is {getattr(self, name)!r}; choose one of: {', '.join(choices)}.")
-        for name in ("epochs", "batch_size", "patch_size", "val_every"):
+        for name in ("epochs", "batch_size", "patch_size", "val_every", "accumulate"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{flag(name)} is {getattr(self, name)}; it must be at least 1.")
         if self.max_steps is not None and self.max_steps < 1:
             raise ConfigError(f"--max-steps is {self.max_steps}; it must be at least 1.")
         if self.patch_size < 8:
             raise ConfigError(f"--patch-size is {self.patch_size}; it must be at least 8 pixels.")
-        if self.warmup_steps < 0:
-            raise ConfigError(f"--warmup-steps is {self.warmup_steps}; it must not be negative.")
+        for name in ("warmup_steps", "restarts", "workers"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{flag(name)} is {getattr(self, name)}; it must not be negative.")
+        if not self.cache_gb >= 0:  # nor nan
+            raise ConfigError(f"--cache-gb is {self.cache_gb}; it must not be negative.")
+        if self.accumulate > self.batch_size:
+            raise ConfigError(f"--accumulate is {self.accumulate}; it can be at most --batch-size, {self.batch_size}.")
         if not 0 < self.lr < 1:
             raise ConfigError(f"--lr is {self.lr}; it must lie between 0 and 1.")
         if self.grad_clip < 0:
@@ -86,8 +95,12 @@ class TrainConfig:
             raise ConfigError(f"--val-fraction is {self.val_fraction}; it must lie between 0 and 1.")
         if self.resume and self.init:
             raise ConfigError("--resume goes on with a run and --init begins one from other weights; choose one.")
-        if self.loss not in LOSSES:
-            raise ConfigError(f"--loss is {self.loss!r}; choose one of: {', '.join(LOSSES)}.")
+        least = losses.min_output_side(self.terms)
+        if self.min_side < least:
+            raise ConfigError(
+                f"--patch-size {self.patch_size} at x{self.scale} makes pictures of {self.min_side} pixels, and "
+                f"--loss {self.loss} needs {least}. Choose larger patches or a simpler loss."
+            )
 
     @classmethod
     def of_preset(cls, **given: Any) -> "TrainConfig":
@@ -103,6 +116,21 @@ class TrainConfig:
         preset = given.get("preset", "base")
         scale = presets.default_scale(preset)
         return cls(**{"scale": scale} | presets.PRESETS[preset].training | given)
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """The loss's terms with their weights."""
+        return losses.parse(self.loss)
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether a discriminator is trained too."""
+        return "adversarial" in self.terms
+
+    @property
+    def is_of_pixels(self) -> bool:
+        """Whether the loss is of pixels alone, so that PSNR says which weights are best."""
+        return self.terms.keys() <= losses.LOSSES.keys()
 
     @property
     def folder(self) -> Path:

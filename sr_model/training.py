@@ -1,38 +1,33 @@
-"""Training that can go on where it was stopped."""
+"""Training that can go on where it was stopped, on one process or on many."""
 
-import json
+import contextlib
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader
 
-from sr_model import augment, checkpoint, data, figures, images, presets, weights
-from sr_model.data import ListedFile, Photo, Preparation
-from sr_model.degrade import enlarge
-from sr_model.devices import choose_device, supports_bfloat16
+from sr_model import checkpoint, data, distributed, figures, images, initial, run_data, run_folder, weights
+from sr_model.architecture import summary
+from sr_model.data import Photo
+from sr_model.devices import supports_bfloat16
+from sr_model.distributed import Group
 from sr_model.errors import ConfigError, DataError
-from sr_model.files import remove_leftovers
-from sr_model.losses import LOSSES
-from sr_model.metrics import score
 from sr_model.model import parameter_count
-from sr_model.networks import Network, build
-from sr_model.patches import Patches, to_batch
+from sr_model.patches import Patches
+from sr_model.picture_cache import PictureCache
 from sr_model.progress import Progress
 from sr_model.signals import stop_on_signal
+from sr_model.state import State
 from sr_model.train_config import TrainConfig, flag
+from sr_model.training_step import Part, Plan, Stepper, batches, learning_rate
+from sr_model.validation import Result, Validation
 
-Tensors = list[Tensor] | tuple[Tensor, ...]
-
-BUNDLED_PHOTOS = Path(__file__).parent.parent / "examples"
-
+MAX_SKIPPED = 10  # steps in a row whose loss is no number
+DRY_STEPS = 10  # of --dry-run, after one that warms up
 
 # What may differ between a run and its resumption without making it another run.
 _FREE_ON_RESUME = {
@@ -42,87 +37,91 @@ _FREE_ON_RESUME = {
     "epochs",
     "max_steps",
     "lr",
+    "restarts",
     "grad_clip",
+    "accumulate",
+    "workers",
+    "cache_gb",
     "device",
     "val_every",
     "data",
     "low_dir",
     "high_dir",
     "val_data",
+    "dry_run",
+}
+# Paths of somebody's machine have no place on a card that is published.
+_NOT_ON_THE_CARD = {
+    "data",
+    "low_dir",
+    "high_dir",
+    "val_data",
+    "run_dir",
+    "resume",
+    "init",
+    "device",
+    "workers",
+    "cache_gb",
+    "dry_run",
 }
 
 
 def train(config: TrainConfig, log: Progress | None = None) -> dict[str, float]:
     """Train, validating now and then, and leave in `config.folder` what weights/ takes.
 
-    Writes `<preset>-x<scale>.safetensors` and .json of the best validation, `samples.png` (low, bicubic, prediction,
-    original), `history.jsonl` (a line per validation) and `checkpoints/`. Returns the best validation:
-    psnr, bicubic_psnr (dB) and step. Raises ConfigError and DataError; Ctrl-C and SIGTERM end it after a checkpoint.
+    Writes `<preset>-x<scale>.safetensors` and .json of the best validation, `samples.png`, `history.jsonl` (a line per
+    validation), `tensorboard/` and `checkpoints/`. Returns the best validation: psnr, bicubic_psnr (dB) and step; with
+    `dry_run` nothing is written and nothing returned. Started by torchrun, all processes train one network, and the
+    first one writes. Raises ConfigError and DataError; Ctrl-C and SIGTERM end it after a checkpoint.
     """
-    log = log or Progress()
-    _check_folder(config)
-    device = choose_device(config.device)
-    patches, validation, sets = _load_data(config, log)
-    run = _Run(config, device, patches, validation, sets, log)
-    if config.resume:
-        run.resume()
-    elif config.init:
-        run.start_from(config.init)
-    run.announce()
-    with stop_on_signal() as stopping, log:
-        run.loop(stopping)
-    return run.finish()
+    with distributed.join(config.device) as group, contextlib.ExitStack() as stack:
+        log = log or Progress(quiet=not group.is_first)
+        resume = config.resume or distributed.was_restarted()
+        if group.is_first and not config.dry_run:
+            stack.enter_context(run_folder.hold(config.folder, resume))
+        group.wait()
+        cache = stack.enter_context(PictureCache(config.folder / "cache", config.cache_gb * 1e9, group.rank))
+        run = _Run(config, group, *run_data.load(config, log, cache), log)
+        if resume and (config.resume or checkpoint.checkpoints(config.folder / "checkpoints")):
+            run.resume()
+        elif config.init:
+            run.start_from(config.init)
+        run.announce()
+        if config.dry_run:
+            run.estimate()
+            return {}
+        with stop_on_signal() as stopping, log, run_folder.told():
+            finished = run.loop(stopping)
+            if group.is_first:
+                run.close(finished)
+        return run.state.best
 
 
 class _Run:
-    """The state that lives on between steps."""
+    """A run under way: the state, and what it is trained and validated on."""
 
     def __init__(
-        self,
-        config: TrainConfig,
-        device: torch.device,
-        patches: Patches,
-        validation: list[Photo],
-        sets: dict[str, int],
-        log: Progress,
+        self, config: TrainConfig, group: Group, patches: Patches, pictures: list[Photo], log: Progress
     ) -> None:
-        self.config, self.device, self.patches, self.validation, self.log = config, device, patches, validation, log
-        self.sets = sets
-        self.folder = config.folder
-        self.bfloat16 = config.precision == "bfloat16" or (config.precision == "auto" and supports_bfloat16(device))
-        self.model = build(presets.config(config.preset, config.scale, config.network), config.seed)
-        self.model = self.model.to(device).to(memory_format=torch.channels_last)  # twice as fast on a CPU
-        self.ema = AveragedModel(self.model, multi_avg_fn=running_mean(config.ema))
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=True)
-        self.loss = LOSSES[config.loss]
-        self.steps_per_epoch = math.ceil(len(patches) / config.batch_size)
-        self.total_steps = config.max_steps or config.epochs * self.steps_per_epoch
-        self.interval = min(config.val_every, self.steps_per_epoch)
-        self.step = 0
-        self.seconds = 0.0  # of training, over all resumptions
-        self.best: dict[str, float] = {}
-        self.earlier: dict[str, Any] = {}  # the training of the weights that the run began with, as their card has it
-        self.bicubic = self._validate(None)
+        self.config, self.group, self.patches, self.log = config, group, patches, log
+        self.device, self.folder = group.device, config.folder
+        self.bfloat16 = config.precision == "bfloat16" or (
+            config.precision == "auto" and supports_bfloat16(self.device)
+        )
+        self.state = State(config, self.device)
+        self.stepper = Stepper(config, self.state, group, self.bfloat16)
+        self.plan = Plan.of(config, len(patches))
+        self.interval = min(config.val_every, self.plan.steps_per_epoch)
+        self.validation = Validation(pictures, config, group)
+        self.skipped = 0  # steps in a row
+        self.board: Any = None  # TensorBoard's writer
 
-    # The state as tensors and plain values, for checkpoints.
-
-    def _tensors(self) -> dict[str, Tensor]:
-        tensors = {f"model.{key}": value for key, value in self.model.state_dict().items()}
-        tensors |= {f"ema.{key}": value for key, value in self.ema.state_dict().items()}
-        for index, entry in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{key}": value for key, value in entry.items()}
-        return tensors
+    # What it goes on from.
 
     def checkpoint(self) -> None:
-        meta = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "best": self.best,
-            "earlier": self.earlier,
-            "config": asdict(self.config),
-            "patches": len(self.patches),
-        }
-        checkpoint.save(self.folder / "checkpoints", self.step, self._tensors(), meta)
+        if self.group.is_first:
+            meta = self.state.values() | {"config": asdict(self.config), "patches": len(self.patches)}
+            checkpoint.save(self.folder / "checkpoints", self.state.step, self.state.tensors(), meta)
 
     def resume(self) -> None:
         tensors, meta, complaints = checkpoint.load_newest(self.folder / "checkpoints")
@@ -141,228 +140,184 @@ class _Run:
                 f"The run in {self.folder} was begun on other photos ({meta['patches']} patches an epoch, now "
                 f"{len(self.patches)}). Use the same --data, or another --run-dir."
             )
-        self.model.load_state_dict(_part(tensors, "model."))
-        self.ema.load_state_dict(_part(tensors, "ema."))
-        state = self.optimizer.state_dict()
-        parameters = list(self.model.parameters())
-        for key, value in _part(tensors, "optimizer.").items():
-            index, _, entry = key.partition(".")
-            if value.dim():
-                # The fused optimizer walks memory: its means must lie there as the parameter does, channels last.
-                value = torch.empty_like(parameters[int(index)], dtype=value.dtype).copy_(value)
-            state["state"].setdefault(int(index), {})[entry] = value
-        self.optimizer.load_state_dict(state)
-        self.step, self.seconds, self.best = meta["step"], meta["seconds"], meta["best"]
-        self.earlier = meta.get("earlier", {})
+        self.state.load(tensors, meta)
+        if self.group.is_first:
+            run_folder.cut_history(self.folder, self.state.step)
 
-    def start_from(self, folder: str) -> None:
-        model, card = weights.load(self.config.preset, self.config.scale, folder)
-        self.earlier = card.training
-        self.model.load_state_dict(model.state_dict())
-        self.ema.module.load_state_dict(model.state_dict())
-        self.best = {"psnr": self._validate(self.ema.module), "bicubic_psnr": self.bicubic, "step": 0}
+    def start_from(self, source: str) -> None:
+        model, card = initial.find(source, self.config.preset, self.config.scale)
+        taken, left = initial.transfer(model, self.state.model)
+        self.state.averaged.load_state_dict(self.state.model.state_dict())
+        self.state.earlier = card.training
+        name = weights.name(card.preset, card.scale)
+        if left:
+            self.log.say(f"Begun from {name}: {len(taken)} tensors are taken, these are new: {', '.join(left)}")
+        else:
+            self.log.say(f"Begun from {name}")
+            self.state.best = self.validation(self.state.averaged).as_dict(step=0)
 
     # What is said.
 
     def announce(self) -> None:
         c = self.config
+        side = c.patch_size
+        self.log.say(summary(self.state.model, (side, side)))
+        processes = f" in {self.group.size} processes" if self.group.size > 1 else ""
         self.log.say(
-            f"{weights.name(c.preset, c.scale)}: {parameter_count(self.model):,} parameters, on "
-            f"{self.device.type} in {'bfloat16' if self.bfloat16 else 'float32'}"
+            f"{weights.name(c.preset, c.scale)}: {parameter_count(self.state.model):,} parameters, on "
+            f"{self.device.type} in {'bfloat16' if self.bfloat16 else 'float32'}{processes}"
+        )
+        sets = ", ".join(f"{name} {count}" for name, count in run_data.sets(self.patches).items())
+        self.log.say(
+            f"{len(self.patches.photos)} photos for training ({sets}), "
+            f"{len(self.validation.pictures)} for validation (bicubic: {self.validation.bicubic:.2f} dB)"
         )
         self.log.say(
-            f"{len(self.patches.photos)} photos for training ({', '.join(f'{k} {n}' for k, n in self.sets.items())}), "
-            f"{len(self.validation)} for validation (bicubic: {self.bicubic:.2f} dB)"
-        )
-        self.log.say(
-            f"{self.total_steps:,} steps of {c.batch_size} patches, {self.steps_per_epoch:,} steps an epoch, "
+            f"{self.plan.steps:,} steps of {c.batch_size} patches, {self.plan.steps_per_epoch:,} steps an epoch, "
             f"validation every {self.interval:,}; the run is kept in {self.folder}"
         )
-        if self.step:
-            self.log.say(f"Going on after step {self.step:,}")
+        if self.state.step:
+            self.log.say(f"Going on after step {self.state.step:,}")
+
+    def estimate(self) -> None:
+        """Say how long the run will take, from a few real steps and one validation; the folder is not touched."""
+        done, warm = 0, time.monotonic()
+        for done, parts in enumerate(self._batches()):
+            self.stepper(parts, self.config.lr * 1e-3)
+            if done == 0:
+                warm = time.monotonic()  # the first step chooses algorithms
+            if done == DRY_STEPS:
+                break
+        seconds = (time.monotonic() - warm) / max(1, done)
+        began = time.monotonic()
+        self.validation(self.state.averaged)
+        validating = (time.monotonic() - began) * math.ceil(self.plan.steps / self.interval)
+        hours = (seconds * (self.plan.steps - self.state.step) + validating) / 3600
+        self.log.say(
+            f"Dry run: {1 / seconds:.1f} steps a second, {self.config.batch_size / seconds:.0f} images a second; the "
+            f"run would take {hours:.1f} hours, {validating / 3600:.1f} of them for validation. Nothing was written."
+        )
 
     # The work.
 
-    def loop(self, stopping: threading.Event) -> None:
-        self.log.start(self.total_steps, self.step, self.config.batch_size)
-        began, before = time.monotonic(), self.seconds
-        for low, high in self._batches():
-            self._set_learning_rate()
-            loss = self._train_step(low, high)
-            self.step += 1
-            self.seconds = before + time.monotonic() - began
-            if self.step % 20 == 0 or self.step == self.total_steps:
-                self.log.step(self.step, loss.item(), self.optimizer.param_groups[0]["lr"])
-            if self.step % self.interval == 0 or self.step == self.total_steps:
-                self._validation_round(loss.item())
+    def loop(self, stopping: threading.Event) -> bool:
+        """Train to the end, or until asked to stop; returns whether the end was reached."""
+        state = self.state
+        self._open_board()
+        self.log.start(self.plan.steps, state.step, self.config.batch_size)
+        began, before = time.monotonic(), state.seconds
+        for parts in self._batches():
+            loss = self._train_step(parts)
+            state.step += 1
+            state.seconds = before + time.monotonic() - began
+            if state.step % 20 == 0 or state.step == self.plan.steps:
+                self._report(loss)
+            if state.step % self.interval == 0 or state.step == self.plan.steps:
+                self._validation_round(loss)
                 self.checkpoint()
-            if stopping.is_set():
+            if self.group.any(stopping.is_set()):
                 self.checkpoint()
-                self.log.say(f"Stopped after step {self.step:,}; go on with --resume.")
-                return
+                self.log.say(f"Stopped after step {state.step:,}; go on with --resume.")
+                return False
+        return True
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        while self.step < self.total_steps:
-            epoch, done = divmod(self.step, self.steps_per_epoch)
-            self.patches.epoch = epoch
-            order = self.patches.order(epoch)[done * self.config.batch_size :]
-            for low, high in DataLoader(self.patches, self.config.batch_size, sampler=order):
-                if self.step == self.total_steps:
-                    return
-                yield to_batch(low.to(self.device)), to_batch(high.to(self.device))
+    def _batches(self) -> Iterator[list[Part]]:
+        return batches(self.config, self.patches, self.plan, self.group, self.state.step)
 
-    def _set_learning_rate(self) -> None:
-        """Linear warm-up, then a cosine to 0 (Loshchilov and Hutter 2017), as a function of the step alone."""
-        c = self.config
-        rise = min(1.0, (self.step + 1) / (c.warmup_steps + 1))
-        fall = 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / self.total_steps)))
-        for group in self.optimizer.param_groups:
-            group["lr"] = c.lr * rise * fall
-
-    def _train_step(self, low: Tensor, high: Tensor) -> Tensor:
-        self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            prediction = self.model(low)
-        loss = self.loss(prediction.float(), high)
-        if not torch.isfinite(loss):
+    def _train_step(self, parts: list[Part]) -> float:
+        """Returns the loss. Raises DataError where steps could not be taken for too long."""
+        loss, taken = self.stepper(parts, learning_rate(self.config, self.plan, self.state.step))
+        self.skipped = 0 if taken else self.skipped + 1
+        if not taken:
+            self.log.warn(f"Step {self.state.step + 1:,} is skipped: its loss ({loss:.4g}) or gradient is no number.")
+        if self.skipped == MAX_SKIPPED:
+            self.checkpoint()
             raise DataError(
-                f"The loss is {loss.item()} at step {self.step}; nothing was saved since the last checkpoint. "
-                "Try a lower --lr, or --precision float32."
+                f"{MAX_SKIPPED} steps in a row had a loss or gradient that is no number; the run ends with the weights "
+                "before them. Go on with --resume and a lower --lr, or begin anew with --precision float32."
             )
-        loss.backward()
-        if self.config.grad_clip:
-            # At a high learning rate one odd batch can throw the weights off for good.
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)
-        self.optimizer.step()
-        self.ema.update_parameters(self.model)
-        return loss.detach()
+        return loss
 
-    def _validate(self, model: Network | torch.nn.Module | None) -> float:
-        """Mean PSNR over the validation pictures, of a model or, for None, of bicubic."""
-        total = 0.0
-        with torch.inference_mode():
-            for photo in self.validation:
-                low = images.to_tensor(photo.low).to(self.device)
-                high = images.to_tensor(photo.high).to(self.device)
-                result = enlarge(low, self.config.scale) if model is None else model(low)
-                total += score(result, high, self.config.scale)[0]
-        return total / len(self.validation)
+    def _report(self, loss: float) -> None:
+        rate = self.state.optimizer.param_groups[0]["lr"]
+        self.log.step(self.state.step, loss, rate)
+        if self.board:
+            self.board.add_scalar("loss", loss, self.state.step)
+            self.board.add_scalar("learning rate", rate, self.state.step)
+            for name, value in self.stepper.terms.items():
+                self.board.add_scalar(f"loss/{name}", value, self.state.step)
 
     def _validation_round(self, loss: float) -> None:
-        psnr = self._validate(self.ema.module)
-        entry = {"psnr": psnr, "bicubic_psnr": self.bicubic, "step": self.step}
-        better = not self.best or psnr > self.best["psnr"]
+        state = self.state
+        result = self.validation(state.averaged)
+        better = not state.best or result.is_better(state.best)
         if better:
-            self.best = entry
-            self._keep()
+            state.best = result.as_dict(state.step)
+        self.log.validated(state.step, result.psnr, result.bicubic_psnr, better)
+        if not self.group.is_first:
+            return
+        if better:
+            self._keep(result)
         line = {
-            "step": self.step,
-            "epoch": round(self.step / self.steps_per_epoch, 3),
+            "step": state.step,
+            "epoch": round(state.step / self.plan.steps_per_epoch, 3),
             "loss": loss,
-            "lr": self.optimizer.param_groups[0]["lr"],
-            "val_psnr": psnr,
-            "bicubic_psnr": self.bicubic,
-            "hours": round(self.seconds / 3600, 4),
+            "lr": state.optimizer.param_groups[0]["lr"],
+            "val_psnr": result.psnr,
+            "bicubic_psnr": result.bicubic_psnr,
+            "hours": round(state.seconds / 3600, 4),
         }
-        with open(self.folder / "history.jsonl", "a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line) + "\n")
-        self.log.validated(self.step, psnr, self.bicubic, better)
+        if result.distance is not None:
+            line["val_distance"] = result.distance
+        run_folder.append_history(self.folder, line)
+        sheet = figures.sample_sheet(state.averaged, data.evenly(self.validation.pictures, 4))
+        images.save(sheet, self.folder / "samples.png")
+        if self.board:
+            self.board.add_image("samples", images.to_tensor(images.from_pil(sheet).pixels)[0], state.step)
+            self.board.add_scalar("validation/psnr", result.psnr, state.step)
+            self.board.add_scalar("validation/above bicubic", result.psnr - result.bicubic_psnr, state.step)
+            self.board.flush()
 
-    def _keep(self) -> None:
+    def _keep(self, result: Result) -> None:
         """Write the averaged weights, as weights/ takes them."""
+        state = self.state
         arguments = {k: _plain(v) for k, v in asdict(self.config).items() if k not in _NOT_ON_THE_CARD}
         training = {
             "arguments": arguments,
-            "sets": self.sets,
-            "steps": self.step,
-            "hours": round(self.seconds / 3600 + self.earlier.get("hours", 0), 2),
+            "sets": run_data.sets(self.patches),
+            "steps": state.step,
+            "hours": round(state.seconds / 3600 + state.earlier.get("hours", 0), 2),
             "precision": "bfloat16" if self.bfloat16 else "float32",
             "torch": torch.__version__,
         }
-        if self.earlier:
-            training["earlier"] = self.earlier
+        if state.earlier:
+            training["earlier"] = state.earlier
         metrics = {
             "validation": {
-                "pictures": len(self.validation),
-                "psnr": round(self.best["psnr"], 3),
-                "bicubic_psnr": round(self.bicubic, 3),
+                "pictures": len(self.validation.pictures),
+                "psnr": round(result.psnr, 3),
+                "bicubic_psnr": round(result.bicubic_psnr, 3),
             }
         }
-        averaged = cast(Network, self.ema.module)
-        weights.save(averaged, self.config.preset, self.folder, training, metrics)
+        weights.save(state.averaged, self.config.preset, self.folder, training, metrics)
 
-    def finish(self) -> dict[str, float]:
-        if self.best and (self.folder / f"{weights.name(self.config.preset, self.config.scale)}.json").exists():
-            best, _ = weights.load(self.config.preset, self.config.scale, self.folder)
-            sheet = figures.sample_sheet(best.to(self.device), data.evenly(self.validation, 4))
-            images.save(sheet, self.folder / "samples.png")
+    def _open_board(self) -> None:
+        if self.group.is_first:
+            from torch.utils.tensorboard import SummaryWriter  # slow to import, and only needed here
+
+            self.board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.state.step + 1)
+
+    def close(self, finished: bool) -> None:
+        """Say what has become of it."""
+        self.board.close()
+        best = self.state.best
+        if finished and best:
             self.log.say(
-                f"Best validation: {self.best['psnr']:.2f} dB at step {self.best['step']:,} "
-                f"(bicubic {self.bicubic:.2f}). Weights and samples.png are in {self.folder}"
+                f"Best validation: {best['psnr']:.2f} dB at step {best['step']:,} (bicubic "
+                f"{best['bicubic_psnr']:.2f}). The weights and samples.png are in {self.folder}"
             )
-        return self.best
-
-
-def running_mean(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """For AveragedModel: an exponential mean that forgets the random first weights quickly, whatever the decay.
-
-    After n updates the decay is at most (1 + n) / (10 + n), so that short runs are averaged over a part of them.
-    """
-
-    def update(averaged: Tensors, current: Tensors, updates: Tensor | int) -> None:
-        n = int(updates)
-        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
-
-    return update
-
-
-# Paths of somebody's machine have no place on a card that is published.
-_NOT_ON_THE_CARD = {"data", "low_dir", "high_dir", "val_data", "run_dir", "resume", "init", "device"}
-
-
-def _check_folder(config: TrainConfig) -> None:
-    begun = checkpoint.checkpoints(config.folder / "checkpoints")
-    if begun and not config.resume:
-        raise ConfigError(
-            f"{config.folder} holds a run already. Go on with it by --resume, or name another folder by --run-dir."
-        )
-    try:
-        config.folder.mkdir(parents=True, exist_ok=True)
-        for folder in (config.folder, config.folder / "checkpoints"):
-            remove_leftovers(folder)
-    except OSError as error:
-        raise ConfigError(f"--run-dir {config.folder} cannot be written: {error.strerror}.") from None
-
-
-def _load_data(config: TrainConfig, log: Progress) -> tuple[Patches, list[Photo], dict[str, int]]:
-    def listed(sources: Sequence[str | Path]) -> list[ListedFile]:
-        return data.list_files(sources, config.scale, log.warn, log.say, config.low_dir, config.high_dir)
-
-    files = listed(config.data or (BUNDLED_PHOTOS,))
-    if config.val_data:
-        training, held_out = files, listed((config.val_data,))
-    else:
-        training, held_out = data.split(files, config.val_fraction, config.seed)
-    log.say(f"Reading {len(training):,} photos for training and {len(held_out):,} for validation")
-    # Training makes low resolution anew for each patch, where it is not bicubic.
-    how = Preparation(config.scale, config.min_side, resize=config.resize, seed=config.seed)
-    photos = data.load_photos(training, how, log.warn)
-    chosen = data.evenly(held_out, data.VALIDATION_PICTURES)
-    # Always of one seed: runs with others are compared on the same pictures.
-    how = Preparation(config.scale, 4 * config.scale, data.VALIDATION_SIDE, config.resize, config.degradation)
-    validation = data.load_photos(chosen, how, log.warn)
-    sets: dict[str, int] = {}
-    for photo in photos:
-        sets[photo.set_name] = sets.get(photo.set_name, 0) + 1
-    augmentation = augment.parse(config.augment)
-    patches = Patches(photos, config.patch_size, config.scale, config.seed, config.degradation, augmentation)
-    return patches, validation, sets
 
 
 def _plain(value: Any) -> Any:
     """As json gives it back."""
     return list(value) if isinstance(value, tuple) else value
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

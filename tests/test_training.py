@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import itertools
 import json
 import signal
 import subprocess
@@ -11,15 +12,18 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sr_model import weights
+from sr_model import checkpoint, run_folder, weights
 from sr_model.checkpoint import load_newest
 from sr_model.errors import ConfigError, DataError
 from sr_model.images import open_image
 from sr_model.losses import LOSSES
 from sr_model.progress import Progress
+from sr_model.state import running_mean
 from sr_model.train_config import TrainConfig
-from sr_model.training import running_mean, train
+from sr_model.training import train
+from sr_model.training_step import Part, Stepper
 
 ROOT = Path(__file__).parent.parent
 
@@ -73,9 +77,21 @@ def test_two_runs_of_one_seed_are_equal(config: TrainConfig, tmp_path: Path) -> 
     assert not same(states[0], states[2])
 
 
-@pytest.mark.parametrize("stop", [1, 4, 5])
-def test_a_resumed_run_ends_as_an_uninterrupted_one(config: TrainConfig, tmp_path: Path, stop: int) -> None:
-    """Stopped within an epoch or at its end, the weights, their mean and the optimizer go on bit for bit."""
+@pytest.mark.parametrize(
+    ("stop", "settings"),
+    [
+        (1, {}),
+        (4, {}),
+        (5, {"workers": 2}),
+        (3, {"loss": "l1=1,perceptual=0.1,adversarial=0.01", "accumulate": 2, "augment": "rotation,scale,colour"}),
+        (6, {"degradation": "photo", "restarts": 1, "preset": "classic", "scale": 1, "network": "width=8"}),
+    ],
+)
+def test_a_resumed_run_ends_as_an_uninterrupted_one(
+    config: TrainConfig, tmp_path: Path, stop: int, settings: dict[str, Any]
+) -> None:
+    """Stopped within an epoch or at its end, all networks, the mean and the optimizers go on bit for bit."""
+    config = dataclasses.replace(config, **settings)
     train(config, quiet())
     whole = load_newest(config.folder / "checkpoints")[0]
 
@@ -150,14 +166,35 @@ def test_a_fine_tuned_run_goes_on_and_tells_its_past(config: TrainConfig, tmp_pa
     assert after["steps"] == 200
 
 
-def test_a_loss_that_is_not_a_number_stops_the_run(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run ends before the step is taken, and what was kept before stays."""
+def test_a_step_whose_loss_is_no_number_is_skipped_and_said(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It changes no weight and no mean; the steps after it are taken."""
+    calls = itertools.count()
+
+    def sometimes(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return (x - y).abs().mean() * (float("nan") if next(calls) in (2, 3) else 1.0)
+
+    monkeypatch.setitem(LOSSES, "l1", sometimes)
+    train(config, quiet())
+    errors = capsys.readouterr().err.splitlines()
+    assert [line.split(" is skipped")[0] for line in errors] == ["Step 3", "Step 4"]
+    tensors, meta, _ = load_newest(config.folder / "checkpoints")
+    assert meta["step"] == 8
+    assert tensors["optimizer.0.step"] == 6
+    assert all(torch.isfinite(value).all() for value in tensors.values())
+
+
+def test_many_steps_in_a_row_that_are_no_number_end_the_run(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run ends with the weights before them, which --resume can go on from."""
     train(dataclasses.replace(config, max_steps=4), quiet())
-    before = (config.folder / "nano-x2.safetensors").read_bytes()
-    monkeypatch.setitem(LOSSES, "l1", lambda x, y: (x - y).mean() * float("nan"))
-    with pytest.raises(DataError, match=r"nan at step 4.*--lr"):
-        train(dataclasses.replace(config, resume=True), quiet())
-    assert (config.folder / "nano-x2.safetensors").read_bytes() == before
+    before = load_newest(config.folder / "checkpoints")[0]
+    monkeypatch.setitem(LOSSES, "l1", lambda x, y: (x - y).mean() * float("inf"))
+    with pytest.raises(DataError, match=r"10 steps in a row.*--lr"):
+        train(dataclasses.replace(config, resume=True, max_steps=100), quiet())
+    assert same(load_newest(config.folder / "checkpoints")[0], before)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +211,16 @@ def test_a_loss_that_is_not_a_number_stops_the_run(config: TrainConfig, monkeypa
         ({"warmup_steps": -1}, "--warmup-steps"),
         ({"resume": True, "init": "weights"}, "--init"),
         ({"loss": "l3"}, "--loss"),
+        ({"loss": "l1,vgg,perceptual"}, "--loss"),
+        ({"loss": "l1,adversarial", "scale": 1, "patch_size": 12}, "--patch-size"),
+        ({"accumulate": 0}, "--accumulate"),
+        ({"accumulate": 9}, "--batch-size"),
+        ({"restarts": -1}, "--restarts"),
+        ({"workers": -1}, "--workers"),
+        ({"augment": "mixup"}, "--augment"),
+        ({"degradation": "fog"}, "--degradation"),
+        ({"fit": "stretch"}, "--fit"),
+        ({"network": "depth=3"}, "--network"),
         ({"preset": "giant"}, "no preset"),
         ({"scale": 5}, "Scale 5"),
     ],
@@ -203,13 +250,65 @@ def steps(history: Path) -> int:
 
 def stop_after(patch: pytest.MonkeyPatch, stop: int) -> None:
     """Deliver SIGTERM once `stop` steps are done, as a machine that is shut down does."""
-    from sr_model.training import _Run
+    original = Stepper.__call__
+    calls = itertools.count(1)
 
-    original = _Run._train_step
-
-    def step(self: _Run, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-        if self.step == stop - 1:
+    def step(self: Stepper, parts: list[Part], rate: float) -> tuple[float, bool]:
+        if next(calls) == stop:
             signal.raise_signal(signal.SIGTERM)
-        return original(self, low, high)
+        return original(self, parts, rate)
 
-    patch.setattr(_Run, "_train_step", step)
+    patch.setattr(Stepper, "__call__", step)
+
+
+def test_a_run_in_a_folder_that_another_holds_is_refused(config: TrainConfig) -> None:
+    """The lock is the process's: a run that has died holds nothing."""
+    with run_folder.hold(config.folder, resume=False), pytest.raises(ConfigError, match="Another process is training"):
+        train(config, quiet())
+    train(config, quiet())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+def test_a_full_disk_ends_the_run_and_spoils_nothing(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoint before is whole, the message says what to do, and the run can go on."""
+    train(dataclasses.replace(config, max_steps=4), quiet())
+    before = load_newest(config.folder / "checkpoints")[0]
+
+    def full(path: Path, data: bytes) -> None:
+        with open("/dev/full", "wb") as stream:
+            stream.write(data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_atomically", full)
+        with pytest.raises(DataError, match=r"No space left.*--resume"):
+            train(dataclasses.replace(config, resume=True), quiet())
+    assert same(load_newest(config.folder / "checkpoints")[0], before)
+    assert train(dataclasses.replace(config, resume=True), quiet())["step"] in (4, 8)
+
+
+def test_a_dry_run_says_the_plan_and_writes_nothing(config: TrainConfig) -> None:
+    """The network's summary, the plan and the time, from a few real steps."""
+    console = Console(file=io.StringIO(), width=100)
+    assert train(dataclasses.replace(config, dry_run=True), Progress(console)) == {}
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    for words in ("receptive field", "36,716 parameters", "8 steps of 2 patches", "would take 0.0 hours"):
+        assert words in text
+    assert not config.folder.exists()
+
+
+def test_a_run_writes_curves_for_tensorboard(config: TrainConfig) -> None:
+    """Loss, learning rate, each term, PSNR and the samples, once each after a resumption."""
+    train(dataclasses.replace(config, max_steps=4, loss="l1=1,perceptual=0.1"), quiet())
+    train(dataclasses.replace(config, loss="l1=1,perceptual=0.1", resume=True), quiet())
+    events = EventAccumulator(str(config.folder / "tensorboard")).Reload()
+    assert {"loss", "loss/l1", "loss/perceptual", "learning rate", "validation/psnr"} <= set(events.Tags()["scalars"])
+    assert [event.step for event in events.Scalars("validation/psnr")] == [4, 8]
+    assert events.Tags()["images"] == ["samples"]
+
+
+def test_with_features_in_the_loss_the_nearest_in_features_is_kept(config: TrainConfig) -> None:
+    """Such losses give up PSNR, so that it cannot say which weights are best; the log has both figures."""
+    best = train(dataclasses.replace(config, loss="l1=1,perceptual=1"), quiet())
+    lines = [json.loads(line) for line in (config.folder / "history.jsonl").read_text().splitlines()]
+    assert best["distance"] == min(line["val_distance"] for line in lines)

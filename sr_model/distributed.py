@@ -1,0 +1,97 @@
+"""Several processes that train one network, started by torchrun, on torch's own engine."""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from sr_model.devices import choose_device
+
+
+@dataclass(frozen=True)
+class Group:
+    """This process among those of the run; alone, its methods do nothing."""
+
+    device: torch.device
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """The one that writes and speaks."""
+        return self.rank == 0
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network whose backward pass averages gradients over the processes."""
+        if self.size == 1:
+            return network
+        return DistributedDataParallel(network, device_ids=[self.device] if self.device.type == "cuda" else None)
+
+    def gradients(self, network: nn.Module, last: bool) -> AbstractContextManager[None]:
+        """A context for a backward pass of one of several parts: gradients are averaged once, with the last."""
+        if isinstance(network, DistributedDataParallel) and not last:
+            return network.no_sync()
+        return nullcontext()
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is true in any process; all must ask."""
+        return flag if self.size == 1 else self.sum(float(flag)) > 0
+
+    def sum(self, value: float) -> float:
+        """The sum over the processes; all must ask."""
+        if self.size == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(total)
+        return float(total.item())
+
+    def average_gradients(self, network: nn.Module) -> None:
+        """For a network that is not wrapped."""
+        if self.size == 1:
+            return
+        for parameter in network.parameters():
+            if parameter.grad is not None:
+                distributed.all_reduce(parameter.grad)
+                parameter.grad /= self.size
+
+    def copy_from_first(self, tensors: list[Tensor]) -> None:
+        """Give every process the first one's values."""
+        if self.size > 1:
+            for tensor in tensors:
+                distributed.broadcast(tensor, src=0)
+
+    def wait(self) -> None:
+        """Until all have come here."""
+        if self.size > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def join(device: str) -> Iterator[Group]:
+    """The group that torchrun has started this process in (gloo on the CPU, NCCL on CUDA), or a group of one."""
+    chosen = choose_device(device)
+    if not is_launched():
+        yield Group(chosen)
+        return
+    if chosen.type == "cuda":
+        chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(chosen)
+    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield Group(chosen, distributed.get_rank(), distributed.get_world_size())
+    finally:
+        distributed.destroy_process_group()
+
+
+def is_launched() -> bool:
+    """Whether torchrun has started this process."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def was_restarted() -> bool:
+    """Whether torchrun has started the processes again, after one of them was lost."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
