@@ -17,6 +17,7 @@ from sr_model.evaluation import Scores, evaluate
 from sr_model.images import Picture
 from sr_model.make_pairs import HIGH, example_sheet, write_pairs
 from sr_model.model import SCALES
+from sr_model.promotion import promote
 from sr_model.train_config import TrainConfig, flag
 from sr_model.training import train
 from sr_model.upscale import Upscaler, enlarge_bicubic
@@ -68,6 +69,16 @@ def build_parser() -> argparse.ArgumentParser:
     evaluating.add_argument("--record", action="store_true", help="also write the figures beside the weights")
     _add_network(evaluating, also="; bicubic needs no weights")
     evaluating.set_defaults(work=_evaluate)
+
+    promoting = commands.add_parser("promote", help="put a run's weights into weights/, if they are better")
+    promoting.add_argument("run", type=Path, metavar="RUN_DIR", help="the folder that train.py has written")
+    promoting.add_argument("--val-data", type=Path, required=True, metavar="SOURCE", help="pictures to compare on")
+    promoting.add_argument(
+        "--test", type=Path, action="append", default=[], metavar="SOURCE", help="a set to measure too; may be repeated"
+    )
+    promoting.add_argument("--weights", type=Path, metavar="FOLDER", help="where to put them (default: weights)")
+    promoting.add_argument("--device", default="auto", help="cuda, cpu or auto (default: auto)")
+    promoting.set_defaults(work=_promote)
 
     degrading = commands.add_parser(
         "degrade", help="make a folder of pairs for training: photos, copies, and their CSV"
@@ -241,6 +252,12 @@ def _evaluate(options: argparse.Namespace) -> int:
         mean = {key: round(value, 4) for key, value in report["mean"].items()}
         card.metrics[report["set"]] = {"pictures": len(report["pictures"]), **mean}
         weights.write_card(card, folder)
+    return 0
+
+
+def _promote(options: argparse.Namespace) -> int:
+    target = options.weights or weights.SHIPPED
+    promote(options.run, options.val_data, options.test, target, partial(print, flush=True), options.device)
     return 0
 
 

@@ -1,0 +1,98 @@
+"""From a run to weights/: measured again, compared with what is there, and installed with its json and model card."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sr_model import weights
+from sr_model.errors import ConfigError, DataError
+from sr_model.evaluation import evaluate
+from sr_model.files import write_atomically
+from sr_model.upscale import Upscaler
+from sr_model.weights import Card
+
+BEGIN, END = "<!-- weights: begin -->", "<!-- weights: end -->"
+
+
+def promote(
+    run: Path,
+    validation: Path,
+    tests: Sequence[Path],
+    target: Path,
+    say: Callable[[str], None],
+    device: str = "auto",
+) -> Card:
+    """Install the best weights of a run folder into `target`, if they are better on the folder `validation`.
+
+    Both are measured by `evaluate`, as are the sets `tests`, whose figures go into the json too. Returns the new card.
+    Raises ConfigError where the run has no weights, or those of several presets, and DataError where it is not better:
+    then nothing has changed.
+    """
+    preset, scale = _only(run)
+    name = weights.name(preset, scale)
+    card = weights.read_card(preset, scale, run)
+    new = _measure(preset, scale, validation, run, device)
+    say(f"{name} of {run}: {_text(new)} on {new['set']}")
+    if (preset, scale) in weights.available(target):
+        old = _measure(preset, scale, validation, target, device)
+        say(f"{name} of {target}: {_text(old)}")
+        if new["mean"]["psnr"] <= old["mean"]["psnr"]:
+            raise DataError(
+                f"The weights of {run} are not better ({_text(new)}) than those in {target} ({_text(old)}); nothing is "
+                "changed. Train on, or promote another run."
+            )
+    metrics = card.metrics | {new["set"]: _figures(new)}
+    for test in tests:
+        report = _measure(preset, scale, test, run, device)
+        say(f"{name} of {run}: {_text(report)} on {report['set']}")
+        metrics[report["set"]] = _figures(report)
+    card = replace(card, metrics=metrics)
+    target.mkdir(parents=True, exist_ok=True)
+    write_atomically(target / f"{name}.safetensors", (run / f"{name}.safetensors").read_bytes())
+    weights.write_card(card, target)
+    write_model_card(target)
+    say(f"Installed {name} in {target}")
+    return card
+
+
+def write_model_card(folder: Path) -> None:
+    """Put the table of all weights of a folder between the two marks of its README.md, which is made if missing."""
+    path = folder / "README.md"
+    text = path.read_text(encoding="utf-8") if path.exists() else f"# Model card\n\n{BEGIN}\n{END}\n"
+    if BEGIN in text and END in text:
+        before, rest = text.split(BEGIN, 1)
+        _, after = rest.split(END, 1)
+        write_atomically(path, f"{before}{BEGIN}\n{_table(folder)}\n{END}{after}".encode())
+
+
+def _table(folder: Path) -> str:
+    lines = ["| weights | parameters | trained | on | sha256 |", "|---|---|---|---|---|"]
+    for preset, scale in weights.available(folder):
+        card = weights.read_card(preset, scale, folder)
+        sets = ", ".join(f"{name} {count}" for name, count in card.training.get("sets", {}).items())
+        hours = card.training.get("hours", 0)
+        lines.append(
+            f"| {weights.name(preset, scale)} | {card.parameters:,} | {hours:.1f} h | {sets} | `{card.sha256[:12]}` |"
+        )
+    return "\n".join(lines)
+
+
+def _only(run: Path) -> tuple[str, int]:
+    found = weights.available(run)
+    if len(found) != 1:
+        have = ", ".join(weights.name(*entry) for entry in found) or "none"
+        raise ConfigError(f"A run folder holds the weights of one network; in {run} there are: {have}.")
+    return found[0]
+
+
+def _measure(preset: str, scale: int, source: Path, folder: Path, device: str) -> dict[str, Any]:
+    return evaluate(Upscaler.from_preset(preset, scale, device, folder).enlarge, scale, source)
+
+
+def _figures(report: dict[str, Any]) -> dict[str, float]:
+    return {"pictures": len(report["pictures"]), **{key: round(value, 4) for key, value in report["mean"].items()}}
+
+
+def _text(report: dict[str, Any]) -> str:
+    return f"{report['mean']['psnr']:.3f} dB"
