@@ -61,7 +61,7 @@ class TrainConfig:
     cache_gb: float = _option(4.0, "gigabytes of decoded photos in memory; what goes beyond is mapped from a file")
     init: str | None = _option(None, "weights to begin with: a preset, a folder or a .safetensors file; any scale")
     run_dir: str | None = _option(None, "folder that the run writes to (default: runs/<preset>-x<scale>)")
-    resume: bool = _option(False, "go on where the run in --run-dir was stopped")
+    resume: bool = _option(False, "go on where the run in --run-dir was stopped, or begin it")
     dry_run: bool = _option(False, "say the plan and, from a few steps, how long it would take; write nothing")
 
     def __post_init__(self) -> None:

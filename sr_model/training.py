@@ -82,10 +82,12 @@ def train(config: TrainConfig, log: Progress | None = None) -> dict[str, float]:
         group.wait()
         cache = stack.enter_context(PictureCache(config.folder / "cache", config.cache_gb * 1e9, group.rank))
         run = _Run(config, group, *run_data.load(config, log, cache), log)
-        if resume and (config.resume or checkpoint.checkpoints(config.folder / "checkpoints")):
+        if resume and checkpoint.checkpoints(config.folder / "checkpoints"):
             run.resume()
         elif config.init:
             run.start_from(config.init)
+        elif config.resume:
+            log.say(f"There is no run in {config.folder} to go on with; it begins now.")
         run.announce()
         if config.dry_run:
             run.estimate()
