@@ -1,0 +1,106 @@
+"""What a network keeps of a picture in its latent, made visible: the first three principal components as colours."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sr_model import images
+from sr_model.networks import Network
+from sr_model.tiling import Region
+
+TILE = 256  # input pixels; what comes before a latent takes much memory
+
+
+@dataclass(frozen=True)
+class Latent:
+    """The latent of a picture, or of a part of it."""
+
+    values: Tensor  # (C, h, w)
+    shape: tuple[int, int, int]  # (C, H, W) in the network
+    reduced: int = 1  # how many times smaller, rounded up, the values are by then
+
+
+def latent_of(network: Network, pixels: np.ndarray, region: Region | None = None, reduce: int = 1) -> Latent:
+    """The latent of the input (H, W, 3) uint8, or of a `region` of it that begins and ends on the network's stride.
+
+    Worked out tile by tile, with margins, so that large pictures take little memory; then each `reduce` x `reduce`
+    pixels of it become their mean.
+    """
+    h, w = pixels.shape[:2]
+    region = region or Region(0, 0, h, w)
+    stride, per_stride = network.stride, _per_stride(network)
+    margin = network.receptive_field + -network.receptive_field % stride
+    tile = max(1, TILE // (stride * reduce)) * stride * reduce
+    device = next(network.parameters()).device
+
+    def part(tile_region: Region) -> Tensor:
+        window = tile_region.grow(margin, h, w)
+        inner = tile_region.within(window)
+        x = images.to_tensor(pixels[window.top : window.bottom, window.left : window.right])
+        with torch.inference_mode():
+            y = network.latent(x.to(device))[0].cpu()
+        top, left = inner.top // stride * per_stride, inner.left // stride * per_stride
+        # Rounded up, and at the picture's own border cut where the latent ends.
+        bottom, right = (-(-end // stride) * per_stride for end in (inner.bottom, inner.right))
+        return y[:, top:bottom, left:right]
+
+    height = width = 0
+    rows = []
+    for top in range(region.top, region.bottom, tile):
+        row = []
+        for left in range(region.left, region.right, tile):
+            y = part(Region(top, left, min(region.bottom, top + tile), min(region.right, left + tile)))
+            height += y.shape[1] if left == region.left else 0
+            width += y.shape[2] if top == region.top else 0
+            row.append(F.avg_pool2d(y, reduce, ceil_mode=True, count_include_pad=False))
+        rows.append(torch.cat(row, dim=2))
+    values = torch.cat(rows, dim=1)
+    return Latent(values, (len(values), height, width), reduce)
+
+
+def latent_step(network: Network) -> int:
+    """How many output pixels wide a pixel of the latent is."""
+    return network.stride * network.scale // _per_stride(network)
+
+
+def _per_stride(network: Network) -> int:
+    side = network.stride
+    with torch.inference_mode():
+        return network.latent(torch.zeros(1, 3, side, side, device=next(network.parameters()).device)).shape[-1]
+
+
+@dataclass(frozen=True)
+class Colours:
+    """Three directions in a latent's space, and the range of values that each shows from dark to bright."""
+
+    mean: Tensor  # (C,)
+    directions: Tensor  # (C, 3)
+    low: Tensor  # (3,)
+    high: Tensor  # (3,)
+
+    @classmethod
+    def of(cls, values: Tensor) -> "Colours":
+        """The first three principal components of (C, h, w), and the range that 98 % of the pixels are in.
+
+        Each points to where its largest weight is positive, so that the same latent has the same colours everywhere.
+        """
+        x = values.flatten(1).double()
+        mean = x.mean(dim=1)
+        centred = x - mean[:, None]
+        _, vectors = torch.linalg.eigh(centred @ centred.T / centred.shape[1])
+        directions = F.pad(vectors.flip(1), (0, 3))[:, :3]  # as if narrow latents had three channels
+        largest = directions.gather(0, directions.abs().argmax(dim=0, keepdim=True))
+        directions = directions * torch.where(largest < 0, -1.0, 1.0)
+        low, high = (directions.T @ centred).quantile(torch.tensor([0.01, 0.99], dtype=torch.float64), dim=1)
+        return cls(mean, directions, low, high)
+
+    def paint(self, values: Tensor) -> np.ndarray:
+        """(C, h, w) -> (h, w, 3) uint8; a component that does not vary is medium grey."""
+        x = self.directions.T @ (values.flatten(1).double() - self.mean[:, None])  # (3, h * w)
+        span = (self.high - self.low)[:, None]
+        flat = span <= 1e-6 * span.max().clamp(min=1e-6)
+        x = torch.where(flat, 0.5, (x - self.low[:, None]) / torch.where(flat, 1.0, span))
+        return images.to_array(x.view(1, 3, *values.shape[1:]))
