@@ -80,6 +80,17 @@ def build_parser() -> argparse.ArgumentParser:
     promoting.add_argument("--device", default="auto", help="cuda, cpu or auto (default: auto)")
     promoting.set_defaults(work=_promote)
 
+    drawing = commands.add_parser("figures", help="draw a network and, with --image, what it makes of a picture")
+    drawing.add_argument("preset", metavar="PRESET", help=f"one of {', '.join(presets.PRESETS)}")
+    drawing.add_argument("--scale", type=int, metavar="N", help="times larger, per side (default: the preset's)")
+    drawing.add_argument(
+        "--network", default="", metavar="OPTIONS", help="changes, such as skips=true,residual_blocks=2"
+    )
+    drawing.add_argument("--image", type=Path, metavar="FILE", help="a picture for the five panels")
+    drawing.add_argument("--out", type=Path, default=Path("figures"), metavar="FOLDER", help="(default: figures)")
+    drawing.add_argument("--weights", type=Path, metavar="FOLDER", help="for --image (default: those shipped)")
+    drawing.set_defaults(work=_figures)
+
     degrading = commands.add_parser(
         "degrade", help="make a folder of pairs for training: photos, copies, and their CSV"
     )
@@ -252,6 +263,18 @@ def _evaluate(options: argparse.Namespace) -> int:
         mean = {key: round(value, 4) for key, value in report["mean"].items()}
         card.metrics[report["set"]] = {"pictures": len(report["pictures"]), **mean}
         weights.write_card(card, folder)
+    return 0
+
+
+def _figures(options: argparse.Namespace) -> int:
+    # Drawing takes matplotlib, which is slow to import.
+    from sr_model.figure_files import write_architecture, write_panels
+
+    scale = options.scale or presets.default_scale(options.preset)
+    for path in write_architecture(options.preset, scale, options.out, options.network):
+        print(path)
+    if options.image:
+        print(write_panels(options.preset, scale, options.image, options.out, options.weights or weights.SHIPPED))
     return 0
 
 

@@ -13,11 +13,9 @@ from sr_model.evaluation import compare, shrink_picture
 from sr_model.images import Picture, to_pil
 from sr_model.latent_picture import Colours, Latent, latent_of, latent_step
 from sr_model.networks import Network
-from sr_model.panels import Panel, grid, row, stack
+from sr_model.panels import Panel, grid
 from sr_model.tiling import Region
 from sr_model.upscale import Upscaler, enlarge_bicubic
-
-__all__ = ["Panel", "five_panels", "row", "sample_sheet", "stack"]
 
 BOX = 480  # pixels; no panel of `five_panels` is wider or higher
 MOST_MAGNIFIED = 12  # times, a picture of few pixels

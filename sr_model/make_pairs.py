@@ -14,10 +14,10 @@ from torch import Tensor
 from sr_model import degrade, images, photo_degradation
 from sr_model.degradations import DEGRADATIONS, make_low
 from sr_model.errors import ConfigError, DataError, ImageError
-from sr_model.figures import Panel, row, stack
 from sr_model.files import remove_leftovers, write_atomically
 from sr_model.images import Picture
 from sr_model.model import SCALES
+from sr_model.panels import Panel, grid
 
 HIGH, LOW, TABLE = "high res", "low res", "image_data.csv"
 RECORD = "degradation.json"  # how the pairs were made; marks a folder as written by `write_pairs`
@@ -100,7 +100,7 @@ def example_sheet(picture: Picture, scale: int, seed: int, count: int = 8, side:
         half = (len(steps) + 1) // 2
         lines = [", ".join(map(str, part)) for part in (steps[:half], steps[half:])]
         panels.append(Panel(low.resize((cw, ch), Image.Resampling.NEAREST), lines[0] or "clean", lines[1]))
-    return stack([row(panels[i : i + 3]) for i in range(0, len(panels), 3)])
+    return grid([panels[i : i + 3] for i in range(0, len(panels), 3)])
 
 
 def _check_settings(scale: int, degradation: str, seed: int, shrink: int | None) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 BACKGROUND, INK, QUIET, BORDER = "#fafafa", "#1f2328", "#5b6470", "#c4c8cd"
-GREY = (128, 128, 128)  # neutral, on which pictures are judged
 GAP = 16
 
 
@@ -18,29 +17,6 @@ class Panel:
     image: Image.Image
     title: str
     detail: str
-
-
-def row(panels: Sequence[Panel]) -> Image.Image:
-    """Panels of one size side by side on grey, each under two lines as wide as it."""
-    w, h = panels[0].image.size
-    sheet = Image.new("RGB", (12 + len(panels) * (w + 12), 44 + h + 12), GREY)
-    draw = ImageDraw.Draw(sheet)
-    for i, panel in enumerate(panels):
-        left = 12 + i * (w + 12)
-        draw.text((left, 6), panel.title, "white", ImageFont.load_default(16))
-        draw.text((left, 25), panel.detail, (225, 225, 225), ImageFont.load_default(13))
-        sheet.paste(panel.image, (left, 44))
-    return sheet
-
-
-def stack(rows: Sequence[Image.Image]) -> Image.Image:
-    """Rows below one another, on grey."""
-    sheet = Image.new("RGB", (max(r.width for r in rows), sum(r.height for r in rows)), GREY)
-    top = 0
-    for r in rows:
-        sheet.paste(r, (0, top))
-        top += r.height
-    return sheet
 
 
 def grid(rows: Sequence[Sequence[Panel]], size: int = 16) -> Image.Image:

@@ -175,3 +175,15 @@ def test_a_preset_brings_its_own_settings_and_what_is_typed_goes_first(
     with pytest.raises(SystemExit):
         train_main(["--help"])
     assert "--preset classic: --scale 1 --loss mse --batch-size 4 --patch-size 128" in capsys.readouterr().out
+
+
+def test_figures_of_a_network_and_of_a_picture_are_written(
+    photo_folder: Path, tmp_path: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Encoder, decoder and whole as SVG and PNG; with --image the five panels; each file is named."""
+    arguments = ["figures", "nano", "--image", str(photo_folder / "a.png"), "--weights", str(trained)]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    written = {Path(line) for line in capsys.readouterr().out.splitlines()}
+    assert written == set((tmp_path / "out").iterdir())
+    assert len(written) == 7
+    assert main(["figures", "giant", "--out", str(tmp_path)]) == 2
