@@ -1,0 +1,102 @@
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from sr_model import discriminator
+from sr_model.errors import ConfigError
+from sr_model.losses import NAMES, Loss, min_output_side, parse
+
+
+@pytest.fixture
+def pair() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(2, 3, 32, 32, generator=generator), torch.rand(2, 3, 32, 32, generator=generator)
+
+
+@pytest.mark.parametrize(
+    ("text", "terms"),
+    [
+        ("l1", {"l1": 1}),
+        ("mse=1", {"mse": 1}),
+        ("l1=1,perceptual=0.1", {"l1": 1, "perceptual": 0.1}),
+        (" adversarial=5e-3 , l1 ", {"adversarial": 0.005, "l1": 1}),
+        ("l1=1,mse=2,vgg=0.1", {"l1": 1, "mse": 2, "vgg": 0.1}),
+    ],
+)
+def test_losses_are_parsed(text: str, terms: dict[str, float]) -> None:
+    """Names with weights, in their order; a bare name has the weight 1."""
+    assert parse(text) == terms
+    assert list(parse(text)) == list(terms)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "without a name"),
+        ("l1,", "without a name"),
+        ("=1", "without a name"),
+        ("l2", "knows no 'l2'; choose from: l1, mse, perceptual, vgg, adversarial"),
+        ("L1", "knows no 'L1'"),
+        ("l1:1", "knows no 'l1:1'"),
+        ("l1=1,l1=2", "names l1 twice"),
+        ("l1=", "gives l1 the weight ''"),
+        ("l1=big", "gives l1 the weight 'big'"),
+        ("l1=1=2", "gives l1 the weight '1=2'"),
+        ("l1=0", "a number above 0"),
+        ("l1,perceptual=-0.1", "gives perceptual the weight '-0.1'"),
+        ("mse=nan", "a number above 0"),
+        ("mse=inf", "a number above 0"),
+        ("l1,vgg,perceptual", "both perceptual and vgg.*choose one"),
+        ("adversarial", "does not tie the colours to the truth; add l1 or mse, for example: l1=1,adversarial=0.1"),
+        ("perceptual=1", "does not tie"),
+        ("vgg", "does not tie"),
+        ("perceptual,adversarial", "does not tie"),
+    ],
+)
+def test_impossible_losses_are_refused_by_name(text: str, sentence: str) -> None:
+    """The sentence says which entry is wrong and what would be right."""
+    with pytest.raises(ConfigError, match=sentence):
+        parse(text)
+
+
+def test_features_need_a_smallest_patch(pair: tuple[Tensor, Tensor]) -> None:
+    """Pixel losses take any, and at the side that is stated every term can be computed."""
+    assert min_output_side({"l1": 1, "mse": 1}) == 1
+    for name in NAMES:
+        side = min_output_side({"l1": 1, name: 1})
+        x, y = (picture[..., :side, :side] for picture in pair)
+        if name == "adversarial":
+            assert discriminator.build()(x).shape == (2, 1, side, side)
+        elif name != "vgg":
+            assert torch.isfinite(Loss({name: 1})(x, y))
+
+
+@pytest.mark.parametrize(("name", "function"), [("l1", F.l1_loss), ("mse", F.mse_loss)])
+def test_one_pixel_loss_is_the_plain_one(name: str, function: object, pair: tuple[Tensor, Tensor]) -> None:
+    """Value and gradient, bit for bit, also under autocast: runs from before this module go on as they were."""
+    prediction, target = pair[0].requires_grad_(), pair[1]
+    plain = function(prediction, target)  # type: ignore[operator]
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = Loss(parse(name))(prediction, target)
+    assert torch.equal(loss, plain)
+    assert torch.equal(*(torch.autograd.grad(value, prediction)[0] for value in (loss, plain)))
+
+
+def test_the_whole_is_the_weighted_sum_of_its_parts(pair: tuple[Tensor, Tensor]) -> None:
+    """The parts bear no weight; the adversarial one is not among them, and counts where it is added."""
+    loss = Loss(parse("l1=1,mse=3,perceptual=0.1,adversarial=0.005"))
+    parts = loss.parts(*pair)
+    assert list(parts) == ["l1", "mse", "perceptual"]
+    assert torch.isclose(loss(*pair), parts["l1"] + 3 * parts["mse"] + 0.1 * parts["perceptual"])
+    parts["adversarial"] = torch.tensor(2.0)
+    assert torch.isclose(loss.total(parts), loss(*pair) + 0.01)
+
+
+def test_gradients_reach_the_prediction(pair: tuple[Tensor, Tensor]) -> None:
+    """From each term, finite, in every pixel but a border that the features leave out."""
+    prediction, target = pair[0].requires_grad_(), pair[1]
+    for name, part in Loss(parse("l1,mse,perceptual")).parts(prediction, target).items():
+        (gradient,) = torch.autograd.grad(part, prediction)
+        assert torch.isfinite(gradient).all(), name
+        assert (gradient[..., :-1, :-1] != 0).float().mean() > 0.99, name
