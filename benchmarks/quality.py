@@ -21,15 +21,20 @@ def table() -> str:
         f"|---|---|---|---|{'---|' * len(SETS)}",
     ]
     cards = [weights.read_card(preset, scale) for preset, scale in weights.available()]
-    for scale in sorted({card.scale for card in cards}):
+    for scale in sorted({card.scale for card in cards}, key=lambda scale: (scale == 1, scale)):
         here = [card for card in cards if card.scale == scale]
         lines.append(f"| x{scale} | bicubic | - | - | {' | '.join(cell(here[0], s, 'bicubic_') for s in SETS)} |")
         lines += [
-            f"| x{scale} | {card.preset} | {card.parameters / 1000:.0f} K | {card.training['hours']:.1f} h "
+            f"| x{scale} | {card.preset} | {parameters(card)} | {card.training['hours']:.1f} h "
             f"| {' | '.join(cell(card, s) for s in SETS)} |"
             for card in here
         ]
     return "\n".join(lines)
+
+
+def parameters(card: weights.Card) -> str:
+    """In thousands or millions."""
+    return f"{card.parameters / 1e6:.2f} M" if card.parameters >= 1e6 else f"{card.parameters / 1000:.0f} K"
 
 
 def cell(card: weights.Card, name: str, prefix: str = "") -> str:

@@ -114,15 +114,14 @@ def _layout(upscalers: Upscalers, examples: dict[str, Example], chosen_example: 
                 visible="hidden",
                 elem_id="sr-reference",
             )
-            with gr.Row(elem_id="sr-settings"):
-                scales = scale_choice(upscalers.scales(preset), scale)
-                presets = [
-                    {"value": name, "label": PRESETS[name].title, "hint": PRESETS[name].about}
-                    for name in upscalers.presets
-                ]
-                quality = {"chosen": preset, "options": presets}
-                scale_part = components.choice(scales, heading="Scale", elem_id="sr-scale")
-                preset_part = components.choice(quality, heading="Network", elem_id="sr-preset")
+            presets = [
+                {"value": name, "label": PRESETS[name].title, "hint": PRESETS[name].about} for name in upscalers.presets
+            ]
+            preset_part = components.choice(
+                {"chosen": preset, "options": presets}, heading="Network", elem_id="sr-preset"
+            )
+            scales = scale_choice(upscalers.scales(preset), scale)
+            scale_part = components.choice(scales, heading="Scale", elem_id="sr-scale")
             run = gr.Button(texts.BUTTONS[COMPARE], variant="primary", elem_id="sr-run")
             cancel = gr.Button("Cancel", visible=False, elem_id="sr-cancel")
             status = components.status(elem_id="sr-status")
