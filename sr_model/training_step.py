@@ -15,6 +15,9 @@ from sr_model.patches import Patches, to_batch
 from sr_model.state import State
 from sr_model.train_config import TrainConfig
 
+# Learning rate of the discriminator, at the top of the schedule: it begins from nothing, whatever the network does.
+DISCRIMINATOR_LR = 5e-4
+
 
 @dataclass(frozen=True)
 class Part:
@@ -130,7 +133,7 @@ class Stepper:
             (loss * part.share).backward()
         self.group.average_gradients(network)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = DISCRIMINATOR_LR * rate / self.config.lr
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), math.inf)
         if math.isfinite(norm.item()):
             optimizer.step()
