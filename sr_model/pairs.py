@@ -17,7 +17,7 @@ from sr_model.model import SCALES
 
 COLUMNS = ("low_res", "high_res")
 MAX_BAD_SHARE = 0.01
-NAMED = 20  # bad rows that are named, before the rest is only counted
+NAMED = 20  # bad rows that are named; the rest is only counted
 # Names of folders, without case, spaces and signs.
 LOW_FOLDERS = ("lowres", "low", "lr", "lowresolution", "input")
 HIGH_FOLDERS = ("highres", "high", "hr", "highresolution", "target")
@@ -74,8 +74,8 @@ def read_pairs(
             pairs.append(row)
     for text in bad[:NAMED]:
         warn(f"{file.name}, {text}; the row is left out.")
-    if len(bad) > NAMED:
-        warn(f"{file.name}: {len(bad) - NAMED} more rows are left out.")
+    if bad:
+        warn(f"{file.name}: {len(bad)} of {len(rows)} rows are left out.")
     if not rows:
         raise DataError(f"{file.name} lists no pair. Below the header {','.join(COLUMNS)} each line names two files.")
     if len(bad) > MAX_BAD_SHARE * len(rows):
