@@ -81,8 +81,10 @@ def join(device: str) -> Iterator[Group]:
         chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(chosen)
     distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    group = Group(chosen, distributed.get_rank(), distributed.get_world_size())
     try:
-        yield Group(chosen, distributed.get_rank(), distributed.get_world_size())
+        yield group
+        group.wait()  # a process that leaves before the others takes their connections with it
     finally:
         distributed.destroy_process_group()
 

@@ -88,6 +88,8 @@ def train(config: TrainConfig, log: Progress | None = None) -> dict[str, float]:
             run.start_from(config.init)
         elif config.resume:
             log.say(f"There is no run in {config.folder} to go on with; it begins now.")
+        if group.is_first and not config.dry_run:
+            run_folder.cut_history(config.folder, run.state.step)
         run.announce()
         if config.dry_run:
             run.estimate()
@@ -143,8 +145,6 @@ class _Run:
                 f"{len(self.patches)}). Use the same --data, or another --run-dir."
             )
         self.state.load(tensors, meta)
-        if self.group.is_first:
-            run_folder.cut_history(self.folder, self.state.step)
 
     def start_from(self, source: str) -> None:
         model, card = initial.find(source, self.config.preset, self.config.scale)

@@ -16,7 +16,8 @@ from tests.distributed_worker import work
 
 ROOT = Path(__file__).parent.parent
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+# By default processes that are started again find the addresses of those before them in torchrun's store.
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
 def train_arguments(photo_folder: Path, run: Path) -> list[str]:

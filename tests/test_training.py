@@ -155,7 +155,7 @@ def test_a_run_killed_fifty_times_ends_as_one_that_was_not(photo_folder: Path, t
     assert same(load_newest(run / "checkpoints")[0], load_newest(whole / "checkpoints")[0])
     assert not list(run.rglob("*.tmp"))
     found = [json.loads(line)["step"] for line in (run / "history.jsonl").read_text().splitlines()]
-    assert found == [*range(3, 1501, 3)]
+    assert found == [*range(3, 1501, 3)]  # each validation once
 
 
 def test_a_begun_run_is_not_overwritten(config: TrainConfig) -> None:
