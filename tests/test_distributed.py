@@ -68,7 +68,10 @@ def test_a_killed_worker_is_replaced(photo_folder: Path, tmp_path: Path) -> None
         time.sleep(0.05)
     workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
     os.kill(int(workers[-1]), signal.SIGKILL)
-    output, _ = process.communicate(timeout=180)
+    try:
+        output, _ = process.communicate(timeout=180)
+    finally:
+        process.terminate()  # torchrun takes its workers with it
     assert process.returncode == 0
     assert "Going on after step" in output
     assert json.loads(history.read_text().splitlines()[-1])["step"] == 120
