@@ -20,10 +20,12 @@ from rich.console import Console
 
 from sr_model import presets, training, training_step
 from sr_model.devices import choose_device, limit_threads, supports_bfloat16
+from sr_model.distributed import Group
 from sr_model.networks import build
+from sr_model.patches import Patches
 from sr_model.progress import Progress
 from sr_model.train_config import TrainConfig
-from sr_model.training_step import Part, Stepper
+from sr_model.training_step import Part, Plan, Stepper
 
 WARM_UP = 20  # steps that are not counted
 
@@ -77,8 +79,10 @@ def loop(preset: str, batch: int, patch: int, steps: int, data: str) -> Clock:
         with clock("step"):
             return step(self, parts, rate)
 
-    def timed_batches(*arguments: object) -> Iterator[list[Part]]:
-        iterator = batches(*arguments)  # type: ignore[arg-type]
+    def timed_batches(
+        config: TrainConfig, patches: Patches, plan: Plan, group: Group, step: int
+    ) -> Iterator[list[Part]]:
+        iterator = batches(config, patches, plan, group, step)
         began = None
         while True:
             with clock("data"):

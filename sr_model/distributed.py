@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from sr_model.devices import choose_device
@@ -57,12 +57,6 @@ class Group:
             if parameter.grad is not None:
                 distributed.all_reduce(parameter.grad)
                 parameter.grad /= self.size
-
-    def copy_from_first(self, tensors: list[Tensor]) -> None:
-        """Give every process the first one's values."""
-        if self.size > 1:
-            for tensor in tensors:
-                distributed.broadcast(tensor, src=0)
 
     def wait(self) -> None:
         """Until all have come here."""
