@@ -1,53 +1,23 @@
 """Public training sets by name: downloaded on first use, checked, unpacked, and then used without a network."""
 
 import fcntl
-import hashlib
 import os
 import re
 import shutil
 import tarfile
-import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.progress import Progress as Bar
-
+from sr_model.download import RemoteFile, Say, bytes_there, provide
 from sr_model.errors import ConfigError, DataError
 from sr_model.images import SUFFIXES
-from sr_model.progress import PLAIN_SECONDS
 
-ATTEMPTS = 5  # in a row that bring no new byte
-BACKOFF = 1.0  # seconds before the second attempt, doubled before each further one
-TIMEOUT = 30.0  # seconds of silence after which a connection counts as broken
-CHUNK = 1 << 20  # bytes
-PASSING = {408, 416, 425, 429, 500, 502, 503, 504}  # HTTP statuses after which another attempt may succeed
 MARKER = ".complete"
 ELSEWHERE = "name another folder in the environment variable SR_MODEL_DATA."
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """An archive in the network, zip or tar: its address, bytes, and digest in hexadecimal."""
-
-    url: str
-    size: int
-    sha256: str
-
-    @property
-    def name(self) -> str:
-        return self.url.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -148,7 +118,7 @@ def _fill(pictures: Path, named: NamedSet, say: Say) -> None:
         raise DataError(f"{pictures} holds something else than {named.title}. Rename or delete it, or {ELSEWHERE}")
     say(f"{named.title} ({named.licence}; {named.homepage}) will be kept in {pictures}.")
     archives = [base / file.name for file in named.files]
-    there = sum(_size(path) + _size(_part(path)) for path in archives)
+    there = sum(map(bytes_there, archives))
     needed = 2 * sum(file.size for file in named.files) - there  # an archive hardly compresses photos
     if (free := shutil.disk_usage(base).free) < needed:
         raise DataError(
@@ -156,7 +126,7 @@ def _fill(pictures: Path, named: NamedSet, say: Say) -> None:
             f"Free some, or {ELSEWHERE}"
         )
     for file, archive in zip(named.files, archives, strict=True):
-        _provide(file, archive, say)
+        provide(file, archive, say)
     staging = base / f".{pictures.name}.unpacking"
     shutil.rmtree(staging, ignore_errors=True)  # a killed process's
     staging.mkdir()
@@ -177,150 +147,22 @@ def _fill(pictures: Path, named: NamedSet, say: Say) -> None:
     say(f"{count} pictures are in {pictures}.")
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+def _unpack(archive: Path, keep: str, folder: Path) -> None:
+    """Write the archive's pictures directly into `folder`: the set is named after it, and no path leads out.
 
-
-def _part(archive: Path) -> Path:
-    return archive.with_name(archive.name + ".part")
-
-
-def _provide(file: RemoteFile, archive: Path, say: Say) -> None:
-    """See that the archive lies there whole and right, by a download unless it was there."""
-    if archive.exists():
-        say(f"Checking {archive}.")
-        if fault := _fault(archive, file):
-            raise DataError(f"{archive} is not {file.url}: {fault}. Delete it to have it downloaded, or replace it.")
-        return
-    _download(file, archive, say)
-    part = _part(archive)
-    if fault := _fault(part, file):
-        part.unlink()
-        raise DataError(
-            f"The download of {file.url} was wrong and is deleted: {fault}. Run again, or {_by_hand(archive)}"
-        )
-    part.rename(archive)
-
-
-def _fault(path: Path, file: RemoteFile) -> str | None:
-    if _size(path) != file.size:
-        return f"it has {_size(path)} bytes, and {file.size} are expected"
-    with open(path, "rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return None if digest == file.sha256 else f"its sha256 is {digest}, and {file.sha256} is expected"
-
-
-def _by_hand(archive: Path) -> str:
-    return f"get that file by other means and put it at {archive}, where it is checked and used."
-
-
-class _BrokenError(Exception):
-    """A request or a connection that failed and may succeed next time."""
-
-
-@contextmanager
-def _network() -> Iterator[None]:
-    """Tells errors of the network from those of the disk, which are OSErrors as well."""
+    Only names and contents are taken, no owners, modes or links, and no hidden files: macOS puts one beside each
+    picture. Raises DataError for an archive that is damaged or means harm.
+    """
     try:
-        yield
-    except (OSError, HTTPException) as error:
-        raise _BrokenError(str(getattr(error, "reason", "") or error) or type(error).__name__) from error
-
-
-def _download(file: RemoteFile, archive: Path, say: Say) -> None:
-    """Continue the archive's .part until it has the file's size. It stays when that fails, for the next run."""
-    part = _part(archive)
-    if _size(part) > file.size:
-        part.unlink()
-    most, failures = _size(part), 0
-    with _progress(file, most, say) as report:
-        while _size(part) < file.size:
-            try:
-                _receive(file, archive, report)
-                trouble = "it ended early"
-            except _BrokenError as error:
-                trouble = str(error)
-            size = _size(part)
-            if size == file.size:
-                break
-            most, failures = max(most, size), 1 if size > most else failures + 1
-            if failures >= ATTEMPTS:
-                raise DataError(
-                    f"The download of {file.url} stopped at {size} of {file.size} bytes ({trouble}). Check the network "
-                    f"and run again, which goes on from there, or {_by_hand(archive)}"
-                )
-            wait = BACKOFF * 2 ** (failures - 1)
-            say(f"The download of {file.name} broke off ({trouble}); trying again in {wait:g} s.")
-            time.sleep(wait)
-
-
-def _receive(file: RemoteFile, archive: Path, report: Callable[[int], None]) -> None:
-    """Add one connection's worth of bytes to the .part, from its start where the server cannot resume."""
-    part = _part(archive)
-    with _network():
-        response = _request(file, archive)
-    resumed = response.status == 206
-    size = _size(part) if resumed else 0
-    with response, open(part, "ab" if resumed else "wb") as stream:
-        while size < file.size:
-            with _network():
-                chunk = response.read1(min(CHUNK, file.size - size))
-            if not chunk:
-                return
-            size += stream.write(chunk)
-            report(size)
-
-
-def _request(file: RemoteFile, archive: Path) -> HTTPResponse:
-    """A response whose body goes on where the .part ends (status 206) or is the whole file."""
-    part = _part(archive)
-    offset = _size(part)
-    headers = {"User-Agent": "sr_model", **({"Range": f"bytes={offset}-"} if offset else {})}
-    try:
-        response = cast(HTTPResponse, urlopen(Request(file.url, headers=headers), timeout=TIMEOUT))
-    except HTTPError as error:
-        error.close()
-        trouble = f"the server answers {error.code} {error.reason}"
-        if error.code not in PASSING:
-            raise DataError(f"{file.url} is not there: {trouble}. Try later, or {_by_hand(archive)}") from error
-        if error.code == 416:  # it has fewer bytes than we: a fresh start tells how many
-            part.unlink(missing_ok=True)
-        raise _BrokenError(trouble) from error
-    begin, _, total = response.headers.get("Content-Range", "").partition("/")
-    if response.status == 206 and not begin.startswith(f"bytes {offset}-"):
-        response.close()
-        part.unlink()
-        raise _BrokenError("the server resumes at a wrong place")
-    if response.status != 206:
-        total = response.headers.get("Content-Length", "")
-    is_page = response.headers.get_content_type() == "text/html"  # a network that wants a login, for one
-    if is_page or (total.isdigit() and int(total) != file.size):
-        response.close()
-        raise DataError(
-            f"{file.url} has {'a web page' if is_page else f'{total} bytes'} instead of {file.size} bytes of archive. "
-            f"Log in if your network asks for it, or {_by_hand(archive)}"
-        )
-    return response
-
-
-@contextmanager
-def _progress(file: RemoteFile, done: int, say: Say) -> Iterator[Callable[[int], None]]:
-    """A function to call with the number of bytes that are there: a live bar in a terminal, else a line at times."""
-    console = Console(highlight=False, soft_wrap=True)
-    columns = (BarColumn(bar_width=10), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(compact=True))
-    bar = Bar("{task.description}", *columns, console=console, disable=not console.is_terminal)
-    task = bar.add_task(file.name, total=file.size, completed=done)
-    spoke = time.monotonic()
-
-    def report(size: int) -> None:
-        nonlocal spoke
-        bar.update(task, completed=size)
-        if not console.is_terminal and time.monotonic() - spoke > PLAIN_SECONDS:
-            spoke = time.monotonic()
-            say(f"{file.name}: {size / 1e6:.0f} of {file.size / 1e6:.0f} MB")
-
-    with bar:
-        yield report
+        for name, stream in _members(archive):
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts:
+                raise DataError(f"{archive} holds {name}, which leads out of its folder. Do not use this archive.")
+            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and re.search(keep, name):
+                with open(folder / path.name, "xb") as out:
+                    shutil.copyfileobj(stream, out)
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+        raise DataError(f"{archive} cannot be unpacked ({error}). Delete it and run again.") from error
 
 
 def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
@@ -336,21 +178,3 @@ def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
             for member in tar:
                 if member.isfile():
                     yield member.name, cast(IO[bytes], tar.extractfile(member))
-
-
-def _unpack(archive: Path, keep: str, folder: Path) -> None:
-    """Write the archive's pictures directly into `folder`: the set is named after it, and no path leads out.
-
-    Only names and contents are taken, no owners, modes or links, and no hidden files: macOS puts one beside each
-    picture. Raises DataError for an archive that is damaged or means harm.
-    """
-    try:
-        for name, stream in _members(archive):
-            path = PurePosixPath(name)
-            if path.is_absolute() or ".." in path.parts:
-                raise DataError(f"{archive} holds {name}, which leads out of its folder. Do not use this archive.")
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and re.search(keep, name):
-                with open(folder / path.name, "xb") as out:
-                    shutil.copyfileobj(stream, out, CHUNK)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
-        raise DataError(f"{archive} cannot be unpacked ({error}). Delete it and run again.") from error
