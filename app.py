@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sr_model import weights
 from sr_model.cli import run
+from sr_model.engines import ENGINES
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -24,6 +25,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="folder of <preset>-x<scale>.safetensors and .json, as training writes it (default: the shipped ones)",
     )
     parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help="(default: %(default)s)")
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="(default: %(default)s)")
     parser.add_argument("--share", action="store_true", help="also open a public link through Gradio's servers")
     return parser.parse_args(arguments)
 
@@ -34,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def work() -> int:
         from sr_model import ui  # importing gradio takes seconds that --help need not wait
 
-        page = ui.build_app(options.weights, options.device, examples=Path(__file__).parent / "examples")
+        examples = Path(__file__).parent / "examples"
+        page = ui.build_app(options.weights, options.device, examples, options.engine)
         page.launch(server_name=options.host, server_port=options.port, share=options.share, **ui.launch_options())
         return 0
 

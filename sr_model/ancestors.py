@@ -66,18 +66,36 @@ class ClassicAutoencoder(nn.Module):
         half = F.relu(self.encoder2(F.max_pool2d(full, 2)))
         return full, half, self.blocks(F.max_pool2d(half, 2))
 
+    @property
+    def features(self) -> int:
+        """Most numbers that a layer makes of an input pixel: what memory grows with."""
+        return max(self.config.width, 3 * self.scale**2)
+
     def latent(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, latent_width, H/4, W/4), rounded up."""
-        return self.encode(_pad(x))[2]
+        return self.encode(self.prepare(x))[2]
 
-    def forward(self, x: Tensor) -> Tensor:
-        h, w = x.shape[-2:]
-        full, half, latent = self.encode(_pad(x))
+    def prepare(self, x: Tensor) -> Tensor:
+        """What `body` takes: sides that are multiples of 4."""
+        return _pad(x)
+
+    def body(self, x: Tensor) -> Tensor:
+        """The network proper: (N, 3, H, W), multiples of 4 -> (N, 3, scale * H, scale * W)."""
+        full, half, latent = self.encode(x)
         y = _double(F.relu(self.decoder1(latent)))  # (N, latent_width, H/2, W/2)
         y = F.relu(self.decoder2(y + half if self.config.skips else y))
         y = _double(y)  # (N, width, H, W)
         y = self.tail(y + full if self.config.skips else y)
-        return torch.sigmoid(F.pixel_shuffle(y, self.scale))[..., : h * self.scale, : w * self.scale]
+        return torch.sigmoid(F.pixel_shuffle(y, self.scale))
+
+    def finish(self, y: Tensor, enlarged: Tensor) -> Tensor:
+        """The output: what `body` returned, cut to the size of the input enlarged."""
+        h, w = enlarged.shape[-2:]
+        return y[..., :h, :w]
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, w = x.shape[-2:]
+        return self.body(self.prepare(x))[..., : h * self.scale, : w * self.scale]
 
 
 @dataclass(frozen=True)
@@ -129,22 +147,35 @@ class KerasAutoencoder(nn.Module):
         half = self.encoder2(F.max_pool2d(full, 2))
         return full, half, F.relu(self.encoder3(F.max_pool2d(half, 2)))
 
+    @property
+    def features(self) -> int:
+        """Most numbers that a layer makes of an input pixel: what memory grows with."""
+        return self.config.width * self.scale**2
+
     def latent(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, 4 * width, scale * H / 4, scale * W / 4), rounded up."""
-        return self.encode(_pad(self.enlarge(x)))[2]
+        return self.encode(self.prepare(x))[2]
 
-    def enlarge(self, x: Tensor) -> Tensor:
-        """What the network begins with: bicubic."""
+    def prepare(self, x: Tensor) -> Tensor:
+        """What `body` takes: enlarged by bicubic, to multiples of 4."""
         h, w = x.shape[-2:]
-        return bicubic(x, (h * self.scale, w * self.scale))
+        return _pad(bicubic(x, (h * self.scale, w * self.scale)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        large = self.enlarge(x)
-        h, w = large.shape[-2:]
-        full, half, latent = self.encode(_pad(large))
+    def body(self, x: Tensor) -> Tensor:
+        """The network proper: (N, 3, H, W), multiples of 4 -> the same size."""
+        full, half, latent = self.encode(x)
         y = self.decoder1(_double(latent)) + half
         y = self.decoder2(_double(y)) + full
-        return self.tail(y)[..., :h, :w]
+        return self.tail(y)
+
+    def finish(self, y: Tensor, enlarged: Tensor) -> Tensor:
+        """The output: what `body` returned, cut to the size of the input enlarged."""
+        h, w = enlarged.shape[-2:]
+        return y[..., :h, :w]
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, w = x.shape[-2:]
+        return self.body(self.prepare(x))[..., : h * self.scale, : w * self.scale]
 
 
 def _two(inputs: int, outputs: int) -> nn.Sequential:

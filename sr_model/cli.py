@@ -12,6 +12,7 @@ from sr_model import images, pairs, presets, weights
 from sr_model.data import list_of_pairs
 from sr_model.degradations import DEGRADATIONS
 from sr_model.devices import limit_threads
+from sr_model.engines import ENGINES
 from sr_model.errors import ConfigError, ImageError, SRError
 from sr_model.evaluation import Scores, evaluate
 from sr_model.images import Picture
@@ -20,7 +21,7 @@ from sr_model.model import SCALES
 from sr_model.promotion import promote
 from sr_model.train_config import TrainConfig, flag
 from sr_model.training import train
-from sr_model.upscale import Upscaler, enlarge_bicubic
+from sr_model.upscale import Upscaler, enlarge_bicubic, upscale_file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,6 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
         default="png",
         help="of files written into a folder; png and webp are lossless (default: png)",
     )
+    upscaling.add_argument("--timing", action="store_true", help="also print where the time went")
     _add_network(upscaling)
     upscaling.set_defaults(work=_upscale)
 
@@ -144,6 +146,10 @@ def _add_network(parser: argparse.ArgumentParser, also: str = "") -> None:
     parser.add_argument("--scale", type=int, metavar="N", help="times larger, per side (default: the preset's, base 2)")
     parser.add_argument("--weights", metavar="FOLDER", help="where its weights are (default: those shipped)")
     parser.add_argument("--device", default="auto", help="cuda, cpu or auto (default: auto)")
+    parser.add_argument("--engine", default="auto", help=f"{', '.join(ENGINES)}: what runs it (default: auto)")
+    parser.add_argument(
+        "--tile", type=int, default=0, metavar="N", help="largest side of a tile in input pixels (default: the best)"
+    )
 
 
 def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
@@ -173,7 +179,8 @@ def _preset_defaults() -> str:
 
 
 def _upscaler(options: argparse.Namespace) -> Upscaler:
-    return Upscaler.from_preset(options.preset, options.scale, options.device, options.weights or weights.SHIPPED)
+    folder = options.weights or weights.SHIPPED
+    return Upscaler.from_preset(options.preset, options.scale, options.device, folder, options.tile, options.engine)
 
 
 def _scale(options: argparse.Namespace) -> int:
@@ -195,12 +202,12 @@ def _upscale(options: argparse.Namespace) -> int:
     failed = 0
     for source, target in jobs:
         try:
-            images.save(upscaler(images.open_image(source)), target)
+            timing = upscale_file(upscaler, source, target)
         except ImageError as error:
             failed += 1
             print(f"{source}: {error}", file=sys.stderr)
         else:
-            print(target)
+            print(f"{target}  {timing.text()}" if options.timing else target)
     return 1 if failed else 0
 
 

@@ -19,3 +19,7 @@ class WeightsError(SRError):
 
 class ConfigError(SRError):
     """A setting is impossible by itself or together with another one."""
+
+
+class MemoryLimitError(SRError):
+    """The device has not enough memory, however small the tiles."""

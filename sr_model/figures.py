@@ -137,7 +137,11 @@ class _Ways:
 
 
 def _upscaler(network: Network | Upscaler) -> Upscaler:
-    return network if isinstance(network, Upscaler) else Upscaler(network, next(network.parameters()).device.type)
+    return (
+        network
+        if isinstance(network, Upscaler)
+        else Upscaler(network, next(network.parameters()).device.type, engine="torch")
+    )
 
 
 def _divided(region: Region, by: int) -> Region:

@@ -157,7 +157,10 @@ def to_tensor(pixels: np.ndarray) -> Tensor:
 def to_array(x: Tensor, dtype: type | np.dtype = np.uint8) -> np.ndarray:
     """(1, C, H, W) in [0, 1] -> (H, W, C), or (H, W) for one channel; clamped, then rounded to the type's levels."""
     levels = np.iinfo(dtype).max
-    array = x[0].clamp(0, 1).mul(levels).round().permute(1, 2, 0).cpu().numpy().astype(dtype)
+    rounded = x[0].mul(levels).round_().clamp_(0, levels)
+    if np.dtype(dtype) == np.uint8:  # the one type of these that torch converts to, with all threads
+        rounded = rounded.to(torch.uint8)
+    array = rounded.permute(1, 2, 0).contiguous().cpu().numpy().astype(dtype, copy=False)
     return array[..., 0] if array.shape[2] == 1 else array
 
 

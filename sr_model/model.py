@@ -118,19 +118,32 @@ class Autoencoder(nn.Module):
         full = 1 + 2 * c.encoder_blocks + 1 + 2 * c.decoder_blocks + 1
         return full + 4 * c.latent_blocks + 1
 
+    @property
+    def features(self) -> int:
+        """Most numbers that a layer makes of an input pixel: what memory grows with."""
+        return max(self.config.width, 3 * self.scale**2)
+
     def latent(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, latent_width, H/2, W/2), rounded up."""
-        return self.encoder(self._pad(x))[2]
+        return self.encoder(self.prepare(x))[2]
 
-    def _pad(self, x: Tensor) -> Tensor:
-        """Odd sizes: the last row or column is repeated, and cut off again at the end."""
+    def prepare(self, x: Tensor) -> Tensor:
+        """What `body` takes. Odd sizes: the last row or column is repeated, and cut off again at the end."""
         h, w = x.shape[-2:]
         return F.pad(x, (0, w % self.stride, 0, h % self.stride), mode="replicate")
 
+    def body(self, x: Tensor) -> Tensor:
+        """What bicubic misses, of sides that are multiples of the stride. All that is slow, and no more, is here."""
+        return self.decoder(*self.encoder(x))
+
+    def finish(self, y: Tensor, enlarged: Tensor) -> Tensor:
+        """The output, of what `body` returned and the input enlarged by bicubic (N, 3, scale * H, scale * W)."""
+        h, w = enlarged.shape[-2:]
+        return enlarged + y[..., :h, :w]
+
     def forward(self, x: Tensor) -> Tensor:
         h, w = x.shape[-2:]
-        detail = self.decoder(*self.encoder(self._pad(x)))[..., : h * self.scale, : w * self.scale]
-        return bicubic(x, (h * self.scale, w * self.scale)) + detail
+        return self.finish(self.body(self.prepare(x)), bicubic(x, (h * self.scale, w * self.scale)))
 
 
 def parameter_count(model: nn.Module) -> int:

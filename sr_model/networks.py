@@ -9,7 +9,8 @@ from sr_model.ancestors import ClassicAutoencoder, ClassicConfig, KerasAutoencod
 from sr_model.model import Autoencoder, AutoencoderConfig
 
 Config = AutoencoderConfig | ClassicConfig | KerasConfig
-# Each has `config`, `scale`, `stride` and `receptive_field` (in input pixels), `latent(x)` and `forward(x)`.
+# Each has `config`, `scale`, `stride` and `receptive_field` (in input pixels), `features`, `latent(x)` and
+# `forward(x)`, which is `finish(body(prepare(x)), enlarged)`: engines run the body in their own ways.
 Network = Autoencoder | ClassicAutoencoder | KerasAutoencoder
 
 ARCHITECTURES: dict[str, tuple[type[Any], type[Any]]] = {

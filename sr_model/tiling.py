@@ -6,7 +6,12 @@ Knows no model: `tiled` takes any function from (N, C, h, w) to (N, C, scale * h
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from sr_model.errors import MemoryLimitError
+
+SMALLEST = 32  # pixels a side: where even such tiles do not fit, nothing does
 
 
 @dataclass(frozen=True)
@@ -39,29 +44,66 @@ class Region:
         return x[..., self.top : self.bottom, self.left : self.right]
 
 
-def tiles(h: int, w: int, size: int) -> list[Region]:
-    """Regions of at most size x size that cover an h x w picture once; their origins are multiples of size."""
+def tiles(h: int, w: int, size: int, stride: int = 1) -> list[Region]:
+    """Regions of at most size x size that cover an h x w picture once, nearly equal, with origins on the stride."""
+    rows, columns = _starts(h, size, stride), _starts(w, size, stride)
     return [
-        Region(top, left, min(h, top + size), min(w, left + size))
-        for top in range(0, h, size)
-        for left in range(0, w, size)
+        Region(top, left, bottom, right)
+        for top, bottom in zip(rows, [*rows[1:], h], strict=True)
+        for left, right in zip(columns, [*columns[1:], w], strict=True)
     ]
 
 
 def tiled(
     function: Callable[[Tensor], Tensor], x: Tensor, size: int, margin: int, stride: int
-) -> Iterator[tuple[Region, Tensor]]:
-    """Yield each tile's region of `x` (N, C, H, W) and `function`'s result for it, cut to the region.
+) -> Iterator[tuple[Region, Tensor, int]]:
+    """Yield each tile's region of `x` (N, C, H, W), `function`'s result cut to the region, and how many are to come.
 
     `margin` must be at least the function's receptive field, measured in pixels of `x`, and `stride` its total stride:
-    then what is yielded equals the same region of `function(x)`. The margin is cut off, never blended.
+    then what is yielded equals the same region of `function(x)`. The margin is cut off, never blended. Where CUDA's
+    memory does not suffice, tiles are halved until it does. Raises MemoryLimitError when SMALLEST is too large.
     """
     if size < 1 or size % stride:
         raise ValueError(f"the tile size is {size}; it must be a positive multiple of the stride {stride}")
     margin += -margin % stride  # windows begin on the stride's grid too
     h, w = x.shape[-2:]
-    for region in tiles(h, w, size):
+    todo = tiles(h, w, size, stride)[::-1]
+    while todo:
+        region = todo.pop()
         window = region.grow(margin, h, w)
-        y = function(window.of(x))
+        try:
+            y = function(window.of(x))
+        except torch.OutOfMemoryError:
+            y = None
+        if y is None:  # outside of the handler, whose traceback keeps the failed work's tensors alive
+            size = _smaller(size, stride)
+            torch.cuda.empty_cache()
+            todo = [part for old in [*todo, region] for part in _split(old, size, stride)]
+            continue
         scale = y.shape[-1] // (window.right - window.left)
-        yield region, (region.within(window) * scale).of(y)
+        yield region, (region.within(window) * scale).of(y), len(todo)
+
+
+def _starts(length: int, size: int, stride: int) -> list[int]:
+    """Where the parts of a side begin: as few as fit, and no thin one at the end, whose margins cost as much."""
+    count = -(-length // size)
+    step = -(-length // (count * stride)) * stride
+    return list(range(0, length, step))
+
+
+def _split(region: Region, size: int, stride: int) -> list[Region]:
+    """The region in tiles of `size`, the last one first."""
+    parts = tiles(region.bottom - region.top, region.right - region.left, size, stride)[::-1]
+    return [
+        Region(p.top + region.top, p.left + region.left, p.bottom + region.top, p.right + region.left) for p in parts
+    ]
+
+
+def _smaller(size: int, stride: int) -> int:
+    if size <= SMALLEST:
+        raise MemoryLimitError(
+            f"The device's memory does not suffice, not even for tiles of {size} pixels. "
+            "Close what else uses it, or work on the CPU (--device cpu)."
+        )
+    half = size // 2
+    return max(half - half % stride, stride)

@@ -1,8 +1,9 @@
 """`Upscaler`: the one contract that the page, the command line and the library share."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -10,26 +11,29 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sr_model import images, presets, weights
-from sr_model.devices import choose_device
-from sr_model.errors import ImageError
+from sr_model import engines, images, presets, weights
+from sr_model.errors import ConfigError, ImageError
 from sr_model.images import Picture
 from sr_model.model import bicubic
 from sr_model.networks import Network
 from sr_model.tiling import tiled, tiles
 
-TILE = 512  # input pixels; smaller ones spend more on margins, larger ones answer later
+# Sides of tiles in input pixels: smaller ones spend more on margins, larger ones take more memory and answer later.
+TILES = (256, 384, 512, 640)
+LAYER_BYTES = 100_000_000  # of a tile's largest layer; some four such are alive at a time
 
 ImageOrArray = TypeVar("ImageOrArray", Image.Image, np.ndarray)
 
 
 @dataclass(frozen=True)
 class Step:
-    """How far an enlargement has come; `result` is there when `done` equals `total`."""
+    """How far an enlargement has come; the pictures are there when `done` equals `total`."""
 
-    done: int
+    done: int  # tiles
     total: int
+    seconds: float  # that the network itself took so far
     result: Picture | None = None
+    bicubic: Picture | None = None  # what bicubic alone makes, where it was asked for
 
 
 class Upscaler:
@@ -42,11 +46,17 @@ class Upscaler:
     network's receptive field, so that the result does not depend on them.
     """
 
-    def __init__(self, model: Network, device: str = "auto", tile: int = TILE) -> None:
-        self.device = choose_device(device)
-        # Convolutions on channels-last memory take half of the time on a CPU.
-        self.model = model.eval().to(self.device).to(memory_format=torch.channels_last)
-        self.tile = tile
+    def __init__(self, model: Network, device: str = "auto", tile: int = 0, engine: str = "auto") -> None:
+        """`tile` is the largest side of a tile in input pixels, 0 the best for the network.
+
+        Raises ConfigError as `engines.load` does, and for a tile that is no multiple of the network's stride.
+        """
+        if tile < 0 or tile % model.stride:
+            raise ConfigError(f"Tiles of {tile} pixels are not possible; give a multiple of {model.stride}, or 0.")
+        self.engine = engines.load(model, device, engine)
+        self.device = self.engine.device
+        self.model = model
+        self.tile = tile or best_tile(model)
         self.scale = model.scale
 
     @classmethod
@@ -56,16 +66,17 @@ class Upscaler:
         scale: int | None = None,
         device: str = "auto",
         folder: str | os.PathLike = weights.SHIPPED,
-        tile: int = TILE,
+        tile: int = 0,
+        engine: str = "auto",
     ) -> "Upscaler":
         """Load the weights of `preset` at `scale` (by default the preset's own) from `folder`.
 
-        `device` is auto, cuda or cpu.
+        `device` is auto, cuda or cpu; `engine` is auto, torch or openvino; `tile` as above.
 
         Raises ConfigError for unknown names and WeightsError where weights are missing or damaged.
         """
         model, _ = weights.load(preset, scale or presets.default_scale(preset), folder)
-        return cls(model, device, tile)
+        return cls(model, device, tile, engine)
 
     def __call__(self, image: ImageOrArray) -> ImageOrArray:
         """Enlarge a PIL image, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16; the same kind comes back.
@@ -78,73 +89,135 @@ class Upscaler:
 
     def enlarge(self, picture: Picture) -> Picture:
         """The enlarged picture, `scale` times larger on each side."""
-        return _last(self.steps(picture))
+        *_, last = self.steps(picture)
+        assert last.result is not None, "an enlargement ends with its result"
+        return last.result
 
-    def steps(self, picture: Picture) -> Iterator[Step]:
-        """Enlarge tile by tile, yielding before the first and after each: stop asking, and the work stops."""
-        return _enlarge(
-            self._run,
-            images.bleed_colours(picture),
-            self.scale,
-            self.tile,
-            margin=self.model.receptive_field,
-            stride=self.model.stride,
-        )
+    def steps(self, picture: Picture, with_bicubic: bool = False) -> Iterator[Step]:
+        """Enlarge tile by tile, yielding before the first and after each: stop asking, and the work stops.
 
-    def _run(self, x: Tensor) -> Tensor:
-        y: Tensor = self.model(x.to(self.device, memory_format=torch.channels_last))
-        return y.cpu()
+        `with_bicubic` also gives what bicubic alone makes, at no more cost than its memory. Raises MemoryLimitError
+        where CUDA's memory does not suffice for the smallest tiles.
+        """
+        seconds = 0.0
+
+        def function(x: Tensor) -> Tensor:
+            nonlocal seconds
+            x = x.to(self.device)
+            large = _enlarge_tensor(x, self.scale)
+            start = time.perf_counter()
+            y = self.engine(self.model.prepare(x))
+            seconds += time.perf_counter() - start
+            y = self.model.finish(y, large)
+            return torch.cat([y, large]) if with_bicubic else y
+
+        model, count = self.model, 2 if with_bicubic else 1
+        work = _enlarge(function, picture, count, self.scale, self.tile, model.receptive_field, model.stride)
+        for done, total, pictures in work:
+            yield Step(done, total, seconds, *pictures)
+
+    def warm_up(self) -> None:
+        """Enlarge a tile of nothing, so that the first picture does not wait for memory and kernels."""
+        self.enlarge(Picture(np.zeros((self.tile, self.tile, 3), np.uint8)))
+
+
+def best_tile(model: Network) -> int:
+    """The largest of TILES whose largest layer stays within LAYER_BYTES of float32."""
+    return max((size for size in TILES if 4 * model.features * size**2 <= LAYER_BYTES), default=min(TILES))
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds that a file took, by what it took them for."""
+
+    decode: float
+    network: float
+    other: float  # bicubic, tiles, rounding and conversions
+    encode: float  # and writing
+
+    @property
+    def total(self) -> float:
+        return self.decode + self.network + self.other + self.encode
+
+    def text(self) -> str:
+        """For people, with the share that is not the network's."""
+        rest = 1 - self.network / self.total
+        parts = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in asdict(self).items())
+        return f"{parts}; all but the network {rest:.0%}"
+
+
+def upscale_file(upscaler: Upscaler, source: str | os.PathLike, target: str | os.PathLike) -> Timing:
+    """Enlarge an image file into another. Raises ImageError for what cannot be read or written."""
+    start = time.perf_counter()
+    picture = images.load(source)
+    decoded = time.perf_counter()
+    *_, last = upscaler.steps(picture)
+    assert last.result is not None, "an enlargement ends with its result"
+    enlarged = time.perf_counter()
+    images.save(images.to_pil(last.result), target)
+    return Timing(decoded - start, last.seconds, enlarged - decoded - last.seconds, time.perf_counter() - enlarged)
 
 
 def enlarge_bicubic(picture: Picture, scale: int) -> Picture:
     """The picture enlarged by bicubic (a = -0.5), in the same way that `Upscaler` goes."""
+    *_, (_, _, pictures) = _enlarge(
+        lambda x: _enlarge_tensor(x, scale), picture, count=1, scale=scale, tile=1024, margin=4, stride=1
+    )
+    return pictures[0]
 
-    def function(x: Tensor) -> Tensor:
-        h, w = x.shape[-2:]
-        return bicubic(x, (h * scale, w * scale))
 
-    return _last(_enlarge(function, images.bleed_colours(picture), scale, tile=1024, margin=4, stride=1))
+def _enlarge_tensor(x: Tensor, scale: int) -> Tensor:
+    h, w = x.shape[-2:]
+    return bicubic(x, (h * scale, w * scale))
 
 
 def _enlarge(
-    function: Callable[[Tensor], Tensor], picture: Picture, scale: int, tile: int, margin: int, stride: int
-) -> Iterator[Step]:
-    """Run `function` over 8- or 16-bit pixels, tile by tile: only a tile at a time is held in float."""
+    function: Callable[[Tensor], Tensor],
+    picture: Picture,
+    count: int,
+    scale: int,
+    tile: int,
+    margin: int,
+    stride: int,
+) -> Iterator[tuple[int, int, list[Picture]]]:
+    """Yield (tiles done, tiles in all, the pictures once all are done).
+
+    `function` makes (count, 3, scale * h, scale * w) of (1, 3, h, w) in [0, 1], for `count` pictures. Only a tile at a
+    time is held in float; the rest is 8- or 16-bit pixels.
+    """
+    picture = images.bleed_colours(picture)
     pixels = picture.pixels
     h, w = pixels.shape[:2]
     levels = np.iinfo(pixels.dtype).max
     # torch can hardly work with uint16
     whole = torch.from_numpy(pixels if pixels.dtype == np.uint8 else pixels.astype(np.int32)).permute(2, 0, 1)[None]
-    large = np.empty((h * scale, w * scale, 3), pixels.dtype)
-    total = len(tiles(h, w, tile))
-    yield Step(0, total)
+    large = [np.empty((h * scale, w * scale, 3), pixels.dtype) for _ in range(count)]
+    done, total = 0, len(tiles(h, w, tile, stride))
+    yield done, total, []
 
     def on_floats(x: Tensor) -> Tensor:
         with torch.inference_mode():
             return function(x.float() / levels)
 
-    for done, (region, result) in enumerate(tiled(on_floats, whole, tile, margin, stride), start=1):
+    for region, result, to_come in tiled(on_floats, whole, tile, margin, stride):
         r = region * scale
-        large[r.top : r.bottom, r.left : r.right] = images.to_array(result, pixels.dtype)
-        if done < total:
-            yield Step(done, total)
+        for array, part in zip(large, result.split(1), strict=True):
+            array[r.top : r.bottom, r.left : r.right] = images.to_array(part, pixels.dtype)
+        done += 1
+        if to_come:
+            yield done, done + to_come, []
     alpha = None if picture.alpha is None else _enlarge_alpha(picture.alpha, scale)
-    yield Step(total, total, replace(picture, pixels=large, alpha=alpha))
+    yield done, done, [replace(picture, pixels=array, alpha=alpha) for array in large]
 
 
 def _enlarge_alpha(alpha: np.ndarray, scale: int) -> np.ndarray:
     """Bicubic: the network has learned colours, not masks."""
     h, w = alpha.shape
-    large = Image.fromarray(alpha.astype(np.float32)).resize((w * scale, h * scale), Image.Resampling.BICUBIC)
-    return np.asarray(large).clip(0, np.iinfo(alpha.dtype).max).round().astype(alpha.dtype)
-
-
-def _last(steps: Iterator[Step]) -> Picture:
-    result = None
-    for step in steps:
-        result = step.result
-    assert result is not None, "an enlargement ends with its result"
-    return result
+    size = w * scale, h * scale
+    if alpha.dtype == np.uint8:
+        return np.asarray(Image.fromarray(alpha).resize(size, Image.Resampling.BICUBIC))
+    large = np.asarray(Image.fromarray(alpha.astype(np.float32)).resize(size, Image.Resampling.BICUBIC))
+    return large.clip(0, np.iinfo(alpha.dtype).max).round().astype(alpha.dtype)
 
 
 def _from_array(array: np.ndarray) -> Picture:

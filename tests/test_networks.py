@@ -54,7 +54,7 @@ def test_tiles_put_together_are_the_whole(config: Config, scale: int) -> None:
     network = randomised(dataclasses.replace(config, scale=scale)).double()
     x = torch.rand(1, 3, 45, 51, dtype=torch.float64)
     whole = network(x)
-    for region, part in tiled(network, x, 16, network.receptive_field, network.stride):
+    for region, part, _ in tiled(network, x, 16, network.receptive_field, network.stride):
         assert (part - (region * scale).of(whole)).abs().max() < 1e-10
 
 

@@ -16,7 +16,7 @@ def assemble(model: Network, x: Tensor, size: int, margin: int) -> Tensor:
     h, w = x.shape[-2:]
     y = torch.full((1, 3, h * model.scale, w * model.scale), torch.nan, dtype=x.dtype)
     with torch.inference_mode():
-        for region, part in tiled(model, x, size, margin, model.stride):
+        for region, part, _ in tiled(model, x, size, margin, model.stride):
             (region * model.scale).of(y).copy_(part)
     return y
 

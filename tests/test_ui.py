@@ -231,13 +231,13 @@ def test_work_stops_when_nobody_asks_on(trained: Path, uploads: Path, monkeypatc
     upscaler = Upscaler(tiny_model(), "cpu", tile=32)
     Image.new("RGB", (320, 32)).save(uploads / "wide.png")
     seen = []
-    run = upscaler._run
+    engine = upscaler.engine
 
     def counted(x: Tensor) -> Tensor:
         seen.append(x)
-        return run(x)
+        return engine(x)
 
-    monkeypatch.setattr(upscaler, "_run", counted)
+    monkeypatch.setattr(upscaler, "engine", counted)
     progress = list(itertools.islice(perform(Job(uploads / "wide.png", "enlarge", "nano", 2), upscaler), 4))
     assert [p.done for p in progress if isinstance(p, Progress)] == [0, 1, 2, 3]
     assert len(seen) == 3

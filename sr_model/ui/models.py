@@ -19,8 +19,9 @@ class Upscalers:
     Raises WeightsError where `folder` holds no weights of a known preset, and ConfigError for an impossible device.
     """
 
-    def __init__(self, folder: Path, device: str = "auto") -> None:
+    def __init__(self, folder: Path, device: str = "auto", engine: str = "auto") -> None:
         self.folder = folder
+        self.engine = engine
         self.device = choose_device(device)
         self.choices = [entry for entry in weights.available(folder) if entry[0] in presets.PRESETS]
         if not self.choices:
@@ -51,7 +52,9 @@ class Upscalers:
             raise ConfigError(f"This preset is not available at this scale. There are: {have}.")
         with self._lock:
             if (preset, scale) not in self._loaded:
-                self._loaded[preset, scale] = Upscaler.from_preset(preset, scale, self.device.type, self.folder)
+                self._loaded[preset, scale] = Upscaler.from_preset(
+                    preset, scale, self.device.type, self.folder, engine=self.engine
+                )
                 if len(self._loaded) > KEPT:
                     self._loaded.popitem(last=False)
             self._loaded.move_to_end((preset, scale))

@@ -25,12 +25,16 @@ WAIT = f"() => {json.dumps([waiting(), gr.update(visible=False), gr.update(visib
 WAITING = 24  # more than so many in the queue are turned away
 
 
-def build_app(folder: Path = weights.SHIPPED, device: str = "auto", examples: Path | None = None) -> gr.Blocks:
+def build_app(
+    folder: Path = weights.SHIPPED, device: str = "auto", examples: Path | None = None, engine: str = "auto"
+) -> gr.Blocks:
     """The page for the weights in `folder`; launch it with `launch_options()`.
 
-    Computes the first example, which warms the network up. Raises WeightsError and ConfigError.
+    Compiles and warms up the network that is chosen at first, and computes the first example. Raises WeightsError and
+    ConfigError.
     """
-    upscalers = Upscalers(folder, device)
+    upscalers = Upscalers(folder, device, engine)
+    upscalers.get(*upscalers.default).warm_up()
     store = cache.open_folder()
     shown = load_examples(examples, store) if examples else {}
     handlers = Handlers(upscalers, shown, store)

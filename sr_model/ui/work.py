@@ -1,6 +1,5 @@
 """What the main button does, without any page: files in, pictures and numbers out, a tile at a time."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from sr_model import evaluation, images
 from sr_model.errors import ConfigError, ImageError
 from sr_model.images import Picture
 from sr_model.ui.limits import MAX_PIXELS, MAX_RESULT_PIXELS, safe_stem
-from sr_model.upscale import Upscaler, enlarge_bicubic
+from sr_model.upscale import Upscaler
 from sr_model.weights import name as weights_name
 
 ENLARGE, COMPARE = "enlarge", "compare"
@@ -76,19 +75,15 @@ def perform(job: Job, upscaler: Upscaler) -> Iterator[Progress | Outcome]:
     if job.mode not in MODES:
         raise ConfigError("Please choose Enlarge or Compare.")
     low, reference = _open(job)
-    network: Picture | None = None
-    seconds = 0.0
-    steps = upscaler.steps(low)
-    while network is None:
-        start = time.perf_counter()
-        step = next(steps)
-        seconds += time.perf_counter() - start  # without the time that the page takes between tiles
-        network = step.result
-        yield Progress(step.done, step.total, seconds / step.done * (step.total - step.done) if step.done else None)
+    for step in upscaler.steps(low, with_bicubic=True):
+        seconds_left = step.seconds / step.done * (step.total - step.done) if step.done else None
+        yield Progress(step.done, step.total, seconds_left)
+    assert step.result is not None, "an enlargement ends with its pictures"
+    assert step.bicubic is not None, "it was asked for"
     finishing = Progress(step.total, step.total, None)  # each time it is yielded, the visitor can cancel
     # To compare at x1, the picture was shrunk and enlarged again by bicubic; to restore one, it is as it came.
     plain = INPUT if job.scale == 1 and job.mode == ENLARGE else BICUBIC
-    pictures = {plain: as_shown(enlarge_bicubic(low, job.scale)), AUTOENCODER: as_shown(network)}
+    pictures = {plain: as_shown(step.bicubic), AUTOENCODER: as_shown(step.result)}
     scores: list[Score] = []
     if reference is not None:
         pictures[REFERENCE] = as_shown(reference)
@@ -97,7 +92,7 @@ def perform(job: Job, upscaler: Upscaler) -> Iterator[Progress | Outcome]:
             scores.append(Score(title, *evaluation.compare(pictures[title], pictures[REFERENCE], job.scale)))
     yield finishing
     panes = tuple(Pane(title, picture, _file_name(title, job)) for title, picture in pictures.items())
-    yield Outcome(panes, tuple(scores), low.size, seconds)
+    yield Outcome(panes, tuple(scores), low.size, step.seconds)
 
 
 def as_shown(picture: Picture) -> Picture:

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from sr_model import evaluation, images
-from sr_model.upscale import TILE, Upscaler, enlarge_bicubic
+from sr_model.model import Autoencoder
+from sr_model.upscale import Upscaler, best_tile, enlarge_bicubic
 from tests.browser.conftest import Visit
 from tests.conftest import EXAMPLES, tiny_model
 
@@ -252,18 +253,18 @@ def test_two_fingers_pinch_all_panes(browser: Any, address: str) -> None:
 def test_cancel_stops_the_work(visit: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The button answers at once, no further tile is computed, and the next press works."""
     done = []
-    run = Upscaler._run
+    prepare = Autoencoder.prepare  # called once for each tile, whatever the engine
 
-    def slow(self: Upscaler, x: Any) -> Any:
+    def slow(self: Autoencoder, x: Any) -> Any:
         time.sleep(0.2)
         done.append(1)
-        return run(self, x)
+        return prepare(self, x)
 
-    Image.new("RGB", (10 * TILE, 64)).save(tmp_path / "wide.png")
+    Image.new("RGB", (10 * best_tile(tiny_model()), 64)).save(tmp_path / "wide.png")
     visit.choose(tmp_path / "wide.png")
     visit.page.get_by_label("Enlarge", exact=True).check()
     with monkeypatch.context() as patch:
-        patch.setattr(Upscaler, "_run", slow)
+        patch.setattr(Autoencoder, "prepare", slow)
         visit.page.click("#sr-run")
         visit.page.wait_for_function(
             "/[1-5] of 10 tiles done, about \\d+ s left/.test(document.querySelector('#sr-status').innerText)"

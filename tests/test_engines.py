@@ -1,0 +1,137 @@
+import builtins
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sr_model import Upscaler, engines, weights
+from sr_model.engines import HALF_LEVEL, OpenVinoEngine, TorchEngine, half_precision_error
+from sr_model.errors import ConfigError
+from sr_model.networks import Network
+from tests.conftest import EXAMPLES, randomised, tiny_model
+from tests.test_networks import SMALL
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("preset", "scale"), weights.available())
+@pytest.mark.parametrize("name", ["chelsea.png", "coffee.png"])
+def test_engines_agree_within_a_level_on_photos(preset: str, scale: int, name: str) -> None:
+    """What is seen does not depend on what computes it, odd sizes and several tiles included."""
+    photo = Image.open(EXAMPLES / name).convert("RGB").crop((60, 40, 60 + 213, 40 + 147))
+    pictures = [
+        np.asarray(Upscaler.from_preset(preset, scale, "cpu", engine=engine, tile=tile)(photo)).astype(int)
+        for engine, tile in (("torch", 0), ("openvino", 0), ("openvino", 96))
+    ]
+    assert np.abs(pictures[1] - pictures[0]).max() <= 1
+    assert np.abs(pictures[2] - pictures[0]).max() <= 1
+
+
+@pytest.mark.parametrize("config", SMALL)
+def test_one_compiled_network_takes_every_size(config: Any) -> None:
+    """Sizes follow one another in any order, and each gets what torch gives it."""
+    network = randomised(config)
+    openvino, plain = OpenVinoEngine(network), TorchEngine(network, CPU)
+    for h, w in ((8, 8), (32, 16), (4, 40), (32, 16)):
+        x = network.prepare(torch.rand(1, 3, h, w, generator=torch.Generator().manual_seed(h * w)))
+        assert torch.allclose(openvino(x), plain(x), atol=1e-4)
+
+
+def test_auto_is_openvino_on_the_cpu(model: Network) -> None:
+    """And each engine can be had by its name."""
+    assert engines.load(model, "cpu").name == "openvino"
+    assert engines.load(model, "cpu", "torch").name == "torch"
+
+
+@pytest.fixture
+def without_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def missing(name: str, *rest: Any, **options: Any) -> Any:
+        if name.split(".")[0] == "openvino":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return real(name, *rest, **options)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+
+
+@pytest.mark.usefixtures("without_openvino")
+@pytest.mark.parametrize("engine", ["auto", "openvino"])
+def test_torch_takes_over_where_openvino_is_missing(
+    model: Network, photo: Image.Image, caplog: pytest.LogCaptureFixture, engine: str
+) -> None:
+    """One line says so and what to do, and the picture is the same."""
+    small = photo.crop((0, 0, 40, 30))
+    with caplog.at_level(logging.WARNING):
+        upscaler = Upscaler(model, "cpu", engine=engine)
+    assert upscaler.engine.name == "torch"
+    assert [record.message.count("pip install openvino") for record in caplog.records] == [1]
+    assert "\n" not in caplog.text.strip()
+    assert np.array_equal(np.asarray(upscaler(small)), np.asarray(Upscaler(model, "cpu", engine="torch")(small)))
+
+
+def test_torch_takes_over_where_compiling_fails(
+    model: Network, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The line holds the compiler's reason, on one line."""
+
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no such\n  instruction")
+
+    monkeypatch.setattr(engines, "_converted", fail)
+    assert engines.load(model, "cpu").name == "torch"
+    assert [r.message for r in caplog.records if "no such instruction" in r.message] == [caplog.records[0].message]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: engines.load(tiny_model(), "cpu", "onnx"), "auto, torch, openvino"),
+        (lambda: Upscaler(tiny_model(), "cpu", tile=33), "multiple of 2"),
+        (lambda: Upscaler(tiny_model(), "cpu", tile=-2), "multiple of 2"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_what_can(call: Callable[[], Any], message: str) -> None:
+    """Unknown engines and impossible tiles."""
+    with pytest.raises(ConfigError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(("preset", "scale"), weights.available())
+def test_half_precision_would_change_no_picture_by_more_than_a_level(preset: str, scale: int) -> None:
+    """On CUDA the shipped networks run in float16; here its arithmetic is the CPU's, of the same precision."""
+    network, _ = weights.load(preset, scale)
+    assert 0 < half_precision_error(network, CPU) < HALF_LEVEL
+
+
+def test_a_network_that_half_precision_harms_is_seen() -> None:
+    """The check above can fail: weights that cancel one another lose in float16 what float32 keeps."""
+    network = tiny_model()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(3)
+    assert half_precision_error(network, CPU) > HALF_LEVEL
+
+
+def test_several_threads_may_call_one_engine(model: Network) -> None:
+    """Each gets its own result, none another's."""
+    engine = OpenVinoEngine(model)
+    inputs = [torch.rand(1, 3, 16 + 2 * i, 24, generator=torch.Generator().manual_seed(i)) for i in range(8)]
+    expected = [engine(x) for x in inputs]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            assert all(torch.equal(a, b) for a, b in zip(pool.map(engine, inputs), expected, strict=True))
+
+
+def test_nothing_is_reported_over_the_network(model: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO's usual way to convert a network tells its makers of it; here its telemetry is never asked for."""
+    telemetry = pytest.importorskip("openvino_telemetry").Telemetry
+    started = []
+    monkeypatch.setattr(telemetry, "init", lambda *args, **options: started.append(args))
+    OpenVinoEngine(model)
+    assert not started
