@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -73,10 +75,12 @@ def test_features_need_a_smallest_patch(pair: tuple[Tensor, Tensor]) -> None:
 
 
 @pytest.mark.parametrize(("name", "function"), [("l1", F.l1_loss), ("mse", F.mse_loss)])
-def test_one_pixel_loss_is_the_plain_one(name: str, function: object, pair: tuple[Tensor, Tensor]) -> None:
+def test_one_pixel_loss_is_the_plain_one(
+    name: str, function: Callable[[Tensor, Tensor], Tensor], pair: tuple[Tensor, Tensor]
+) -> None:
     """Value and gradient, bit for bit, also under autocast: runs from before this module go on as they were."""
     prediction, target = pair[0].requires_grad_(), pair[1]
-    plain = function(prediction, target)  # type: ignore[operator]
+    plain = function(prediction, target)
     with torch.autocast("cpu", torch.bfloat16):
         loss = Loss(parse(name))(prediction, target)
     assert torch.equal(loss, plain)
