@@ -24,8 +24,12 @@ def save(folder: Path, step: int, tensors: dict[str, Tensor], meta: dict[str, An
         {key: value.detach().cpu().contiguous() for key, value in tensors.items()},
         metadata={"meta": json.dumps(meta)},
     )
-    # The checksum first: killed between the two, there is no checkpoint yet rather than one that nothing vouches for.
-    write_atomically(path.with_suffix(".sha256"), hashlib.sha256(data).hexdigest().encode())
+    checksum = path.with_suffix(".sha256")
+    # Where one of this step is replaced, its digest stays as the second.
+    replaced = checksum.read_bytes().split()[:1] if path.exists() and checksum.exists() else []
+    # The checksum first: killed between the two, there is no checkpoint yet, or the old one, rather than one that
+    # nothing vouches for.
+    write_atomically(checksum, b"\n".join([hashlib.sha256(data).hexdigest().encode(), *replaced]))
     write_atomically(path, data)
     for old in checkpoints(folder)[:-KEEP]:
         old.unlink()
@@ -47,8 +51,8 @@ def load_newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], list[s
     for path in reversed(checkpoints(folder)):
         try:
             data = path.read_bytes()
-            digest = path.with_suffix(".sha256").read_text()
-            if hashlib.sha256(data).hexdigest() != digest:
+            digests = path.with_suffix(".sha256").read_text().split()
+            if hashlib.sha256(data).hexdigest() not in digests:
                 raise ValueError("it does not match its sha256")
             header_size = int.from_bytes(data[:8], "little")
             meta = json.loads(json.loads(data[8 : 8 + header_size])["__metadata__"]["meta"])

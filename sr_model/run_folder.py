@@ -38,8 +38,9 @@ def hold(folder: Path, resume: bool) -> Iterator[None]:
             raise ConfigError(
                 f"{folder} holds a run already. Go on with it by --resume, or name another folder by --run-dir."
             )
-        for place in (folder, folder / "checkpoints"):
-            remove_leftovers(place)
+        with told():
+            for place in (folder, folder / "checkpoints"):
+                remove_leftovers(place)
         yield
 
 

@@ -32,6 +32,8 @@ class State:
             self.discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), lr=config.lr)
         self.step = 0
         self.seconds = 0.0  # of training, over all resumptions
+        self.loss = 0.0  # of the last step
+        self.validated = 0  # the step of the last validation
         self.best: dict[str, float] = {}
         self.earlier: dict[str, Any] = {}  # the training of the weights that the run began with, as their card has it
 
@@ -50,7 +52,8 @@ class State:
 
     def values(self) -> dict[str, Any]:
         """What goes into json beside the tensors."""
-        return {"step": self.step, "seconds": self.seconds, "best": self.best, "earlier": self.earlier}
+        names = ("step", "seconds", "loss", "validated", "best", "earlier")
+        return {name: getattr(self, name) for name in names}
 
     def load(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Take what `tensors` and `values` have given."""
@@ -63,6 +66,8 @@ class State:
             _load_moments(self.discriminator_optimizer, self.discriminator, moments)
         self.step, self.seconds, self.best = values["step"], values["seconds"], values["best"]
         self.earlier = values.get("earlier", {})
+        # Checkpoints that are older than these say nothing of them, and were written after validation.
+        self.loss, self.validated = values.get("loss", 0.0), values.get("validated", self.step)
 
 
 def running_mean(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:

@@ -10,6 +10,42 @@ from sr_model.degradations import DEGRADATIONS
 from sr_model.errors import ConfigError
 from sr_model.model import SCALES
 
+# What may differ between a run and its resumption without making it another run.
+_FREE_ON_RESUME = {
+    "resume",
+    "init",
+    "run_dir",
+    "epochs",
+    "max_steps",
+    "lr",
+    "restarts",
+    "grad_clip",
+    "accumulate",
+    "workers",
+    "cache_gb",
+    "device",
+    "val_every",
+    "data",
+    "low_dir",
+    "high_dir",
+    "val_data",
+    "dry_run",
+}
+# Paths of somebody's machine have no place on a card that is published.
+_NOT_ON_THE_CARD = {
+    "data",
+    "low_dir",
+    "high_dir",
+    "val_data",
+    "run_dir",
+    "resume",
+    "init",
+    "device",
+    "workers",
+    "cache_gb",
+    "dry_run",
+}
+
 
 def _option(default: Any, help: str, **metadata: Any) -> Any:
     return field(default=default, metadata={"help": help, **metadata})
@@ -59,9 +95,11 @@ class TrainConfig:
     val_every: int = _option(1000, "steps between validations; an epoch that is shorter is one interval")
     workers: int = _option(0, "processes that prepare patches; 0 is enough on a CPU")
     cache_gb: float = _option(4.0, "gigabytes of decoded photos in memory; what goes beyond is mapped from a file")
-    init: str | None = _option(None, "weights to begin with: a preset, a folder or a .safetensors file; any scale")
+    init: str | None = _option(
+        None, "weights to begin with: a preset, a folder or a .safetensors file; any scale; not read by a resumed run"
+    )
     run_dir: str | None = _option(None, "folder that the run writes to (default: runs/<preset>-x<scale>)")
-    resume: bool = _option(False, "go on where the run in --run-dir was stopped, or begin it")
+    resume: bool = _option(False, "go on where the run in --run-dir was stopped or, where there is none, begin it")
     dry_run: bool = _option(False, "say the plan and, from a few steps, how long it would take; write nothing")
 
     def __post_init__(self) -> None:
@@ -93,8 +131,6 @@ class TrainConfig:
             raise ConfigError(f"--ema is {self.ema}; it must be at least 0 and less than 1.")
         if not 0 < self.val_fraction < 1:
             raise ConfigError(f"--val-fraction is {self.val_fraction}; it must lie between 0 and 1.")
-        if self.resume and self.init:
-            raise ConfigError("--resume goes on with a run and --init begins one from other weights; choose one.")
         least = losses.min_output_side(self.terms)
         if self.min_side < least:
             raise ConfigError(
@@ -145,6 +181,25 @@ class TrainConfig:
     def resize(self) -> int | None:
         """The side that whole pictures are resized to, in high-resolution pixels."""
         return self.min_side if self.fit == "resize" else None
+
+    def check_same_run(self, begun: dict[str, Any]) -> None:
+        """Raise ConfigError where these settings, beside those that a run was begun with, make another run."""
+        for f in fields(self):
+            before, now = begun.get(f.name, f.default), _plain(getattr(self, f.name))
+            if f.name not in _FREE_ON_RESUME and before != now:
+                raise ConfigError(
+                    f"The run in {self.folder} was begun with {flag(f.name)} {before}, not {now}. "
+                    "Use the same, or another --run-dir."
+                )
+
+    def for_card(self) -> dict[str, Any]:
+        """The settings that a model card tells, as json has them."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name not in _NOT_ON_THE_CARD}
+
+
+def _plain(value: Any) -> Any:
+    """As json gives it back."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def flag(name: str) -> str:

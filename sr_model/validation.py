@@ -1,5 +1,6 @@
 """How good a network is on pictures that it is not trained on."""
 
+import threading
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +36,10 @@ class Result:
         return values if self.distance is None else values | {"distance": self.distance}
 
 
+class StoppedError(Exception):
+    """A wish to end came before the last picture."""
+
+
 class Validation:
     """Measures a network on whole pictures, shared out among the processes of a run."""
 
@@ -43,20 +48,25 @@ class Validation:
         self.features = None if config.is_of_pixels else features.squeezenet(group.device)
         self.bicubic = self._mean(None)[0]
 
-    def __call__(self, network: Network) -> Result:
-        psnr, distance = self._mean(network)
+    def __call__(self, network: Network, stopping: threading.Event | None = None) -> Result:
+        """The means of a network. Raises StoppedError where `stopping` is set in any process before the end."""
+        psnr, distance = self._mean(network, stopping)
         return Result(psnr, self.bicubic, None if self.features is None else distance)
 
-    def _mean(self, network: Network | None) -> tuple[float, float]:
+    def _mean(self, network: Network | None, stopping: threading.Event | None = None) -> tuple[float, float]:
         """Of a network or, for None, of bicubic."""
         psnr = distance = 0.0
         with torch.inference_mode():
             for photo in self.pictures[self.group.rank :: self.group.size]:
+                if stopping and stopping.is_set():
+                    break
                 low = images.to_tensor(photo.low).to(self.group.device)
                 high = images.to_tensor(photo.high).to(self.group.device)
                 result = enlarge(low, self.scale) if network is None else network(low)
                 psnr += score(result, high, self.scale)[0]
                 if self.features is not None:
                     distance += features.feature_distance(self.features, to_8bit(result), high).item()
+        if stopping and self.group.any(stopping.is_set()):
+            raise StoppedError
         count = len(self.pictures)
         return self.group.sum(psnr) / count, self.group.sum(distance) / count
