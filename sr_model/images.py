@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 import numpy as np
+
+# Only to be there: without these two, Pillow would load its forty others when the first picture is opened.
+import PIL.AvifImagePlugin
+import PIL.WebPImagePlugin  # noqa: F401
 import torch
 from PIL import ExifTags, Image, ImageChops, ImageCms, ImageFilter, ImageOps, UnidentifiedImageError
 from torch import Tensor

@@ -32,7 +32,10 @@ def test_any_size_is_enlarged_by_the_scale(config: Config, scale: int, h: int, w
 @pytest.mark.parametrize("config", SMALL)
 @pytest.mark.parametrize("scale", SCALES)
 def test_receptive_field_is_what_one_pixel_changes(config: Config, scale: int) -> None:
-    """A changed pixel changes nothing farther than the stated receptive field, and reaches nearly as far."""
+    """A changed pixel changes nothing farther than the stated receptive field, and reaches just as far.
+
+    Where the second ancestor's pooled grid and bicubic's meet, it may be 2 less.
+    """
     network = randomised(dataclasses.replace(config, scale=scale)).double()
     radius = network.receptive_field
     size = -(-4 * radius // network.stride) * network.stride
@@ -44,7 +47,7 @@ def test_receptive_field_is_what_one_pixel_changes(config: Config, scale: int) -
         changed[..., centre, centre] += 1
         rows = (network(changed) - network(x)).abs().sum(dim=(0, 1, 3)).nonzero().flatten() // scale
         reach = max(reach, int((rows - centre).abs().max()))
-    assert radius - 2 <= reach <= radius
+    assert radius - (2 if isinstance(config, KerasConfig) else 0) <= reach <= radius
 
 
 @pytest.mark.parametrize("config", SMALL)

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 import torch
 
-from sr_model.errors import ConfigError, ImageError, SRError
+from sr_model.errors import ConfigError, ImageError, MemoryLimitError, SRError
 from sr_model.ui import texts
 from sr_model.ui.cache import store_png
 from sr_model.ui.components import file_data
@@ -42,11 +42,11 @@ class Handlers:
             mode = chosen(mode)
             larger = uploaded_path(reference, self.folder) if mode == ENLARGE else None
             yield from self._perform(Job(path, mode, chosen(preset), as_scale(chosen(scale)), larger))
-        except SRError as error:
-            yield idle("refused", str(error))
-        except (torch.OutOfMemoryError, MemoryError):
+        except (MemoryLimitError, MemoryError, torch.OutOfMemoryError):
             log.exception("out of memory")
             yield idle("refused", texts.NO_MEMORY)
+        except SRError as error:
+            yield idle("refused", str(error))
         except Exception:
             log.exception("enlargement failed")
             yield idle("refused", texts.FAILED)
