@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from sr_model import images, pairs, presets, weights
+from sr_model import benchmark, images, pairs, presets, weights
 from sr_model.data import list_of_pairs
 from sr_model.degradations import DEGRADATIONS
 from sr_model.devices import limit_threads
@@ -71,6 +72,28 @@ def build_parser() -> argparse.ArgumentParser:
     evaluating.add_argument("--record", action="store_true", help="also write the figures beside the weights")
     _add_network(evaluating, also="; bicubic needs no weights")
     evaluating.set_defaults(work=_evaluate)
+
+    timing = commands.add_parser("benchmark", help="time, memory and start of every preset on every engine")
+    many: dict[str, Any] = {"action": "append", "default": []}
+    timing.add_argument("--preset", **many, metavar="NAME", help="may be repeated (default: all there are)")
+    timing.add_argument("--scale", **many, type=int, metavar="N", help="may be repeated (default: all there are)")
+    timing.add_argument("--engine", default="all", help="openvino, torch or all (default: all)")
+    timing.add_argument("--device", default="all", help="cuda, cpu, auto or all (default: all)")
+    timing.add_argument("--weights", type=Path, metavar="FOLDER", help="of the presets (default: those shipped)")
+    timing.add_argument(
+        "--size", **many, metavar="WxH", help="of a picture; may be repeated (default: five of 256x256 to 4000x3000)"
+    )
+    timing.add_argument("--runs", type=int, default=benchmark.RUNS, metavar="N", help="of each size (default: 7)")
+    timing.add_argument(
+        "--limit",
+        type=float,
+        default=benchmark.LIMIT,
+        metavar="SECONDS",
+        help="for the runs of a size; where one alone takes longer, it is skipped (default: 60)",
+    )
+    timing.add_argument("--json", action="store_true", help="print one JSON object; the table goes to stderr")
+    timing.add_argument("--plot", type=Path, metavar="FILE", help="also draw it, into a .png")
+    timing.set_defaults(work=_benchmark)
 
     promoting = commands.add_parser("promote", help="put a run's weights into weights/, if they are better")
     promoting.add_argument("run", type=Path, metavar="RUN_DIR", help="the folder that train.py has written")
@@ -271,6 +294,27 @@ def _evaluate(options: argparse.Namespace) -> int:
         card.metrics[report["set"]] = {"pictures": len(report["pictures"]), **mean}
         weights.write_card(card, folder)
     return 0
+
+
+def _benchmark(options: argparse.Namespace) -> int:
+    folder = options.weights or weights.SHIPPED
+    if options.plot and options.plot.suffix.lower() != ".png":
+        raise ConfigError(f"--plot {options.plot} must end in .png.")
+    sizes = [benchmark.read_size(text) for text in options.size] or benchmark.SIZES
+    cases = benchmark.choose(options.preset, options.scale, options.engine, options.device, folder)
+    show = partial(print, file=sys.stderr if options.json else sys.stdout, flush=True)
+    report = benchmark.benchmark(cases, sizes, options.runs, options.limit, folder, show)
+    if options.json:
+        print(json.dumps(report, indent=2))
+    if options.plot:
+        # Drawing takes matplotlib, which is slow to import.
+        from sr_model.benchmark_plot import write_plot
+
+        write_plot(report, options.plot)
+    failed = [case for case in report["cases"] if "error" in case]
+    for case in failed:
+        print(f"{weights.name(case['preset'], case['scale'])}, {case['engine']}: {case['error']}", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _figures(options: argparse.Namespace) -> int:
