@@ -1,6 +1,5 @@
 """What a network consists of, layer by layer: found by running it on tensors without memory, never typed in."""
 
-import copy
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from sr_model.model import ResidualBlock
-from sr_model.networks import Network
+from sr_model.networks import Network, build
 
 ENCODER, DECODER, WHOLE = "encoder", "decoder", "whole picture"
 
@@ -43,7 +42,8 @@ class Layer:
 
 def layers(network: Network, size: tuple[int, int] = (128, 128)) -> list[Layer]:
     """Every layer that a picture of size (H, W) passes, in the order of their work."""
-    ghost = copy.deepcopy(network).to("meta")
+    # Of the same config, and so without what an 8-bit version has besides its convolutions.
+    ghost = build(network.config).to("meta")
     with torch.inference_mode():
         picture = torch.empty(1, 3, *size, device="meta")
         encoder = _Recorder(ghost, picture).run(ghost.latent)

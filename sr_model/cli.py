@@ -19,7 +19,7 @@ from sr_model.evaluation import Scores, evaluate
 from sr_model.images import Picture
 from sr_model.make_pairs import HIGH, example_sheet, write_pairs
 from sr_model.model import SCALES
-from sr_model.promotion import promote
+from sr_model.promotion import promote, quantize_preset
 from sr_model.train_config import TrainConfig, flag
 from sr_model.training import train
 from sr_model.upscale import Upscaler, enlarge_bicubic, upscale_file
@@ -104,6 +104,19 @@ def build_parser() -> argparse.ArgumentParser:
     promoting.add_argument("--weights", type=Path, metavar="FOLDER", help="where to put them (default: weights)")
     promoting.add_argument("--device", default="auto", help="cuda, cpu or auto (default: auto)")
     promoting.set_defaults(work=_promote)
+
+    quantizing = commands.add_parser("quantize", help="make the 8-bit version of a preset's weights, if it is as good")
+    quantizing.add_argument("preset", metavar="PRESET", help=f"one of {', '.join(presets.PRESETS)}")
+    quantizing.add_argument("--scale", type=int, metavar="N", help="times larger, per side (default: the preset's)")
+    quantizing.add_argument(
+        "--data", type=Path, required=True, metavar="FOLDER", help="photos to choose the ranges of values on"
+    )
+    quantizing.add_argument("--val-data", type=Path, required=True, metavar="SOURCE", help="pictures to compare on")
+    quantizing.add_argument(
+        "--test", type=Path, action="append", default=[], metavar="SOURCE", help="a set to measure too; may be repeated"
+    )
+    quantizing.add_argument("--weights", type=Path, metavar="FOLDER", help="where they are (default: weights)")
+    quantizing.set_defaults(work=_quantize)
 
     drawing = commands.add_parser("figures", help="draw a network and, with --image, what it makes of a picture")
     drawing.add_argument("preset", metavar="PRESET", help=f"one of {', '.join(presets.PRESETS)}")
@@ -332,6 +345,15 @@ def _figures(options: argparse.Namespace) -> int:
 def _promote(options: argparse.Namespace) -> int:
     target = options.weights or weights.SHIPPED
     promote(options.run, options.val_data, options.test, target, partial(print, flush=True), options.device)
+    return 0
+
+
+def _quantize(options: argparse.Namespace) -> int:
+    scale = options.scale or presets.default_scale(options.preset)
+    folder = options.weights or weights.SHIPPED
+    say = partial(print, flush=True)
+    quantize_preset(options.preset, scale, options.data, options.val_data, options.test, folder, say)
+    print(f"Installed {weights.name(options.preset + presets.INT8, scale)} in {folder}")
     return 0
 
 

@@ -105,8 +105,8 @@ class OpenVinoEngine:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": available_cpus(),
         }
-        self._compiled = openvino.Core().compile_model(_converted(network), "CPU", config)
-        self._request = self._compiled.create_infer_request()
+        self.compiled = openvino.Core().compile_model(_converted(network), "CPU", config)
+        self._request = self.compiled.create_infer_request()
         self._lock = Lock()
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -132,6 +132,7 @@ def _converted(network: Network):  # type: ignore[no-untyped-def]  # openvino.Mo
     """
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+    from openvino.passes import ConstantFolding, Manager
 
     x = network.prepare(torch.zeros(1, 3, 16, 16))
     with warnings.catch_warnings(), torch.inference_mode():
@@ -140,4 +141,7 @@ def _converted(network: Network):  # type: ignore[no-untyped-def]  # openvino.Mo
         frontend = FrontEndManager().load_by_framework("pytorch")
         model = frontend.convert(frontend.load(decoder))
     model.reshape([1, x.shape[1], -1, -1])
+    passes = Manager()
+    passes.register_pass(ConstantFolding())  # else 8-bit networks are not known as such, and run in float32
+    passes.run_passes(model)
     return model

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from sr_model import presets, weights
 from sr_model.errors import ConfigError, WeightsError
 from sr_model.networks import Network
+from sr_model.quantization import is_quantized
 from sr_model.weights import Card
 
 
@@ -45,8 +46,10 @@ def _nearest(source: str, preset: str, scale: int, folder: Path) -> tuple[Networ
 def transfer(source: nn.Module, target: nn.Module) -> tuple[list[str], list[str]]:
     """Copy every tensor that both have in one shape; return the names (taken, left as they were).
 
-    Raises ConfigError where nothing fits.
+    Raises ConfigError where nothing fits, and for 8-bit weights.
     """
+    if is_quantized(source):
+        raise ConfigError("--init: 8-bit weights cannot be trained on; begin with those that they were made of.")
     given: dict[str, Tensor] = source.state_dict()
     wanted: dict[str, Tensor] = target.state_dict()
     taken = [name for name, value in wanted.items() if name in given and given[name].shape == value.shape]

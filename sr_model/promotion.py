@@ -1,17 +1,20 @@
-"""From a run to weights/: measured again, compared with what is there, and installed with its json and model card."""
+"""Into weights/, with json and model card, once it is measured: the best of a run, or the 8-bit version of a preset."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sr_model import weights
+from sr_model import images, presets, weights
 from sr_model.errors import ConfigError, DataError
-from sr_model.evaluation import evaluate
+from sr_model.evaluation import evaluate, shrink_picture
 from sr_model.files import write_atomically
+from sr_model.quantization import quantize
 from sr_model.upscale import Upscaler
 from sr_model.weights import Card
 
+CALIBRATION = 24  # photos
+ALLOWED_LOSS = 0.1  # dB
 BEGIN, END = "<!-- weights: begin -->", "<!-- weights: end -->"
 
 
@@ -53,6 +56,42 @@ def promote(
     weights.write_card(card, target)
     write_model_card(target)
     say(f"Installed {name} in {target}")
+    return card
+
+
+def quantize_preset(
+    preset: str,
+    scale: int,
+    photos: Path,
+    validation: Path,
+    tests: Sequence[Path],
+    folder: Path,
+    say: Callable[[str], None],
+) -> Card:
+    """Make the 8-bit version of a preset's weights in `folder`, if it is hardly less good on `validation`.
+
+    Its ranges are chosen on CALIBRATION of the photos below the folder `photos`. Returns the new card. Raises
+    DataError where it loses more than ALLOWED_LOSS: then nothing has changed.
+    """
+    name = preset + presets.INT8
+    network, card = weights.load(preset, scale, folder)
+    paths = images.find_images(photos)
+    if not paths:
+        raise DataError(f"There is no picture in {photos} to choose the ranges on.")
+    chosen = paths[:: -(-len(paths) // CALIBRATION)]
+    lows = (shrink_picture(images.load(path), scale)[0] for path in chosen)
+    quantized = quantize(network, (images.to_tensor(low.pixels) for low in lows))
+    before, after = (evaluate(Upscaler(n, "cpu").enlarge, scale, validation) for n in (network, quantized))
+    say(f"{weights.name(preset, scale)}: {_text(before)} on {before['set']}, in 8 bits {_text(after)}")
+    if before["mean"]["psnr"] - after["mean"]["psnr"] > ALLOWED_LOSS:
+        raise DataError(f"In 8 bits it loses more than {ALLOWED_LOSS} dB; nothing is changed.")
+    metrics = {after["set"]: _figures(after)}
+    for test in tests:
+        report = evaluate(Upscaler(quantized, "cpu").enlarge, scale, test)
+        say(f"{weights.name(name, scale)}: {_text(report)} on {report['set']}")
+        metrics[report["set"]] = _figures(report)
+    card = weights.save(quantized, name, folder, card.training | {"calibrated_on": len(chosen)}, metrics)
+    write_model_card(folder)
     return card
 
 

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from sr_model import networks, presets
+from sr_model import networks, presets, quantization
 from sr_model.errors import WeightsError
 from sr_model.files import write_atomically
 from sr_model.model import parameter_count
@@ -31,6 +31,7 @@ class Card:
     config: dict[str, Any]  # of the network: its config's fields
     parameters: int
     architecture: str = "autoencoder"  # one of networks.ARCHITECTURES
+    quantized: bool = False  # to 8 bits, by quantization.py
     training: dict[str, Any] = field(default_factory=dict)  # arguments, sets, steps, hours
     metrics: dict[str, Any] = field(default_factory=dict)  # by set: psnr, ssim and those of bicubic
     sha256: str = ""  # of the safetensors file
@@ -47,7 +48,7 @@ def available(folder: Path = SHIPPED) -> list[tuple[str, int]]:
         preset, _, scale = path.stem.rpartition("-x")
         if scale.isdecimal() and path.with_suffix(".safetensors").exists():
             found.append((preset, int(scale)))
-    order = list(presets.PRESETS)
+    order = [name + suffix for name in presets.PRESETS for suffix in ("", presets.INT8)]
     return sorted(found, key=lambda entry: (order.index(entry[0]) if entry[0] in order else len(order), entry))
 
 
@@ -61,6 +62,7 @@ def save(model: Network, preset: str, folder: Path, training: dict[str, Any], me
         config=asdict(model.config),
         parameters=parameter_count(model),
         architecture=networks.architecture(model.config),
+        quantized=quantization.is_quantized(model),
         training=training,
         metrics=metrics,
         sha256=hashlib.sha256(data).hexdigest(),
@@ -85,13 +87,19 @@ def read_card(preset: str, scale: int, folder: Path = SHIPPED) -> Card:
         presets.config(preset, scale)  # an unknown preset or scale has the better sentence
         have = ", ".join(name(*entry) for entry in available(folder)) or "none"
         raise WeightsError(
-            f"There are no weights for {name(preset, scale)}; there are: {have}. "
-            f"Train them with: python train.py --preset {preset} --scale {scale}"
+            f"There are no weights for {name(preset, scale)}; there are: {have}. {_how_to_make(preset, scale)}"
         )
     try:
         return Card(**json.loads(path.read_text()))
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
         raise WeightsError(f"{path.name} is not a valid description of weights: {error}.") from None
+
+
+def _how_to_make(preset: str, scale: int) -> str:
+    plain = preset.removesuffix(presets.INT8)
+    if plain == preset:
+        return f"Train them with: python train.py --preset {preset} --scale {scale}"
+    return f"Make them with: python -m sr_model quantize {plain} --scale {scale}"
 
 
 def load(preset: str, scale: int, folder: str | os.PathLike = SHIPPED) -> tuple[Network, Card]:
@@ -110,6 +118,8 @@ def load(preset: str, scale: int, folder: str | os.PathLike = SHIPPED) -> tuple[
         raise WeightsError(f"{path.name} does not match its sha256 in {path.stem}.json: it is damaged or replaced.")
     try:
         model = networks.build(networks.read_config(card.architecture, card.config))
+        if card.quantized:
+            model = quantization.prepared(model)
         model.load_state_dict(load_tensors(data), strict=True)
     except (RuntimeError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise WeightsError(f"{path.name} does not fit the config in {path.stem}.json: {error}") from None

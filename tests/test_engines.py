@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sr_model import Upscaler, engines, weights
+from sr_model import Upscaler, engines, presets, weights
 from sr_model.engines import HALF_LEVEL, OpenVinoEngine, TorchEngine, half_precision_error
 from sr_model.errors import ConfigError
 from sr_model.networks import Network
@@ -17,9 +17,10 @@ from tests.conftest import EXAMPLES, randomised, tiny_model
 from tests.test_networks import SMALL
 
 CPU = torch.device("cpu")
+SHIPPED = [entry for entry in weights.available() if not entry[0].endswith(presets.INT8)]
 
 
-@pytest.mark.parametrize(("preset", "scale"), weights.available())
+@pytest.mark.parametrize(("preset", "scale"), SHIPPED)
 @pytest.mark.parametrize("name", ["chelsea.png", "coffee.png"])
 def test_engines_agree_within_a_level_on_photos(preset: str, scale: int, name: str) -> None:
     """What is seen does not depend on what computes it, odd sizes and several tiles included."""
@@ -102,7 +103,7 @@ def test_what_cannot_be_is_refused_with_what_can(call: Callable[[], Any], messag
         call()
 
 
-@pytest.mark.parametrize(("preset", "scale"), weights.available())
+@pytest.mark.parametrize(("preset", "scale"), SHIPPED)
 def test_half_precision_would_change_no_picture_by_more_than_a_level(preset: str, scale: int) -> None:
     """On CUDA the shipped networks run in float16; here its arithmetic is the CPU's, of the same precision."""
     network, _ = weights.load(preset, scale)

@@ -23,7 +23,9 @@ class Upscalers:
         self.folder = folder
         self.engine = engine
         self.device = choose_device(device)
-        self.choices = [entry for entry in weights.available(folder) if entry[0] in presets.PRESETS]
+        self.choices = [
+            entry for entry in weights.available(folder) if entry[0].removesuffix(presets.INT8) in presets.PRESETS
+        ]
         if not self.choices:
             raise WeightsError(
                 f"There are no weights in {folder}. Train some with: python train.py, "

@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 
 from sr_model import weights
 from sr_model.metrics import DEFINITION
-from sr_model.presets import PRESETS
+from sr_model.presets import find
 from sr_model.ui import cache, components, texts
 from sr_model.ui.components import asset, refuse_addresses
 from sr_model.ui.examples import Example, load_examples
@@ -119,7 +119,8 @@ def _layout(upscalers: Upscalers, examples: dict[str, Example], chosen_example: 
                 elem_id="sr-reference",
             )
             presets = [
-                {"value": name, "label": PRESETS[name].title, "hint": PRESETS[name].about} for name in upscalers.presets
+                {"value": name, "label": found.title, "hint": found.about}
+                for name, found in ((name, find(name)) for name in upscalers.presets)
             ]
             preset_part = components.choice(
                 {"chosen": preset, "options": presets}, heading="Network", elem_id="sr-preset"

@@ -1,0 +1,199 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sr_model import Upscaler, images, initial, presets, promotion, weights
+from sr_model.cli import main
+from sr_model.engines import OpenVinoEngine
+from sr_model.errors import ConfigError, DataError, WeightsError
+from sr_model.evaluation import compare, shrink_picture
+from sr_model.quantization import QuantizedConv2d, is_quantized, quantize
+from tests.conftest import randomised, tiny_model
+
+SHIPPED = [(preset, scale) for preset, scale in weights.available() if preset.endswith(presets.INT8)]
+
+
+@pytest.fixture
+def pictures(photo: Image.Image) -> list[Tensor]:
+    return [images.to_tensor(np.asarray(photo.crop((x, 60, x + 64, 108)))) for x in (0, 100, 200)]
+
+
+def ramps() -> dict[str, np.ndarray]:
+    """Smooth areas as skies and walls have them, where steps of more than a level would be seen: (256, 512, 3) each."""
+    y, x = np.mgrid[0:256, 0:512]
+    grey = np.repeat((80 + x / 12)[..., None], 3, axis=2)
+    sky = np.stack([100 + x / 25 + y / 50, 120 + y / 40, 200 - x / 30], axis=2)
+    dark = np.stack([x / 30, y / 20, (x + y) / 60], axis=2)
+    return {name: ramp.round().astype(np.uint8) for name, ramp in (("grey", grey), ("sky", sky), ("dark", dark))}
+
+
+def test_there_are_shipped_ones() -> None:
+    """The tests below have something to look at."""
+    assert ("base-int8", 2) in SHIPPED
+
+
+@pytest.mark.parametrize(("preset", "scale"), SHIPPED)
+def test_8_bits_lose_at_most_a_tenth_of_a_decibel(preset: str, scale: int, photo: Image.Image) -> None:
+    """On a photo that no range was chosen on."""
+    low, high = shrink_picture(images.from_pil(photo), scale)
+    psnr = [
+        compare(Upscaler.from_preset(name, scale, "cpu").enlarge(low), high, scale)[0]
+        for name in (preset, preset.removesuffix(presets.INT8))
+    ]
+    assert psnr[0] > psnr[1] - 0.1
+
+
+@pytest.mark.parametrize(("preset", "scale"), SHIPPED)
+@pytest.mark.parametrize("name", ramps())
+def test_a_smooth_gradient_shows_no_bands(preset: str, scale: int, name: str) -> None:
+    """Nowhere more than a level from what float32 gives, and on hardly any pixel so much."""
+    exact, rounded = (
+        Upscaler.from_preset(p, scale, "cpu")(ramps()[name]).astype(int)
+        for p in (preset.removesuffix(presets.INT8), preset)
+    )
+    difference = np.abs(rounded - exact)
+    assert difference.max() <= 1
+    assert difference.mean() < 0.1
+
+
+def test_coarser_steps_would_show() -> None:
+    """The law above can fail: with steps eight times as coarse, a gradient is more than a level off."""
+    exact, _ = weights.load("base", 2)
+    coarse, _ = weights.load("base-int8", 2)
+    for module in coarse.modules():
+        if isinstance(module, QuantizedConv2d):
+            module.input_scale.mul_(8)
+    a, b = (Upscaler(network, "cpu")(ramps()["sky"]).astype(int) for network in (exact, coarse))
+    assert np.abs(a - b).max() > 1
+
+
+@pytest.mark.parametrize(("preset", "scale"), SHIPPED)
+def test_engines_agree_on_8_bits(preset: str, scale: int, photo: Image.Image) -> None:
+    """But for values on the edge between two of the 256 levels, which fall to either side: 2 levels at most."""
+    first, second = (
+        np.asarray(Upscaler.from_preset(preset, scale, "cpu", engine=engine)(photo)).astype(int)
+        for engine in ("torch", "openvino")
+    )
+    difference = np.abs(first - second)
+    assert difference.max() <= 2
+    assert (difference > 1).mean() < 1e-4
+
+
+@pytest.mark.parametrize(("preset", "scale"), SHIPPED)
+def test_openvino_runs_8_bits_by_8_bit_instructions(preset: str, scale: int) -> None:
+    """All convolutions but the last, else they would be no faster."""
+    network, _ = weights.load(preset, scale)
+    engine = OpenVinoEngine(network)
+    kinds = [op.get_rt_info() for op in engine.compiled.get_runtime_model().get_ordered_ops()]
+    names = [str(k["primitiveType"].astype(str)) for k in kinds if k["layerType"].astype(str) == "Convolution"]
+    count = sum(isinstance(module, torch.nn.Conv2d | QuantizedConv2d) for module in network.modules())
+    assert len(names) == count
+    assert sum(name.endswith("I8") for name in names) == count - 1
+
+
+def test_values_on_the_grid_are_exact() -> None:
+    """Weights and inputs that are multiples of their steps come through without a loss."""
+    conv = torch.nn.Conv2d(2, 3, 3, padding=1)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        conv.weight.copy_(torch.randint(-127, 128, conv.weight.shape, generator=generator) / 127)
+        conv.weight[:, 0, 0, 0] = 1
+    for low in (0, -127):
+        x = torch.randint(low, 128, (1, 2, 9, 7), generator=generator) / 127
+        layer = QuantizedConv2d(conv)
+        layer.take(conv, low / 127, 1 if low else 255 / 127)
+        assert torch.allclose(layer(x), conv(x), atol=1e-5)
+
+
+def test_more_of_a_range_than_was_seen_is_cut_off() -> None:
+    """An input beyond the range that was chosen counts as its end."""
+    conv = torch.nn.Conv2d(1, 1, 1)
+    layer = QuantizedConv2d(conv)
+    layer.take(conv, 0, 1)
+    assert torch.equal(layer(torch.full((1, 1, 1, 1), 7.0)), layer(torch.ones(1, 1, 1, 1)))
+
+
+def test_the_float_network_stays_as_it_was(pictures: list[Tensor]) -> None:
+    """Quantizing gives a copy, near the original; no picture at all is refused."""
+    network = tiny_model()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    quantized = quantize(network, pictures)
+    assert is_quantized(quantized)
+    assert not is_quantized(network)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    with torch.inference_mode():
+        exact, rounded = network(pictures[0]), quantized(pictures[0])
+    assert 0 < (rounded - exact).abs().mean() < 0.02 * exact.abs().mean()
+    with pytest.raises(ValueError, match="no picture"):
+        quantize(network, [])
+
+
+def test_saved_equals_loaded(pictures: list[Tensor], tmp_path: Path) -> None:
+    """An 8-bit network comes back bit for bit from a file a quarter as large."""
+    network = randomised(presets.config("nano", 2))
+    quantized = quantize(network, pictures)
+    weights.save(network, "nano", tmp_path, {}, {})
+    card = weights.save(quantized, "nano-int8", tmp_path, {}, {})
+    again, _ = weights.load("nano-int8", 2, tmp_path)
+    assert card.quantized
+    with torch.inference_mode():
+        assert torch.equal(again(pictures[0]), quantized(pictures[0]))
+    sizes = [(tmp_path / f"{name}-x2.safetensors").stat().st_size for name in ("nano", "nano-int8")]
+    assert sizes[1] < sizes[0] / 3
+
+
+def test_8_bits_cannot_be_trained_on(pictures: list[Tensor]) -> None:
+    """`--init` says to begin with the float weights."""
+    with pytest.raises(ConfigError, match="8-bit weights"):
+        initial.transfer(quantize(tiny_model(), pictures), tiny_model())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    weights.save(randomised(presets.config("nano", 2)), "nano", tmp_path / "weights", {"hours": 1.0}, {})
+    return tmp_path / "weights"
+
+
+def test_the_command_makes_a_pair_of_files(
+    folder: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what it was trained on, and what it measured."""
+    monkeypatch.setattr(promotion, "ALLOWED_LOSS", 10.0)  # random weights lose more than trained ones
+    data = ["--data", str(photo_folder), "--val-data", str(photo_folder), "--test", str(photo_folder / "more")]
+    assert main(["quantize", "nano", "--weights", str(folder), *data]) == 0
+    card = weights.read_card("nano-int8", 2, folder)
+    assert card.training["hours"] == 1.0
+    assert set(card.metrics) == {"photos", "more"}
+    assert "Installed nano-int8-x2" in capsys.readouterr().out
+    assert "nano-int8-x2" in (folder / "README.md").read_text()
+
+
+def test_what_loses_too_much_is_not_installed(
+    folder: Path, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing changes, and the limit is said."""
+    monkeypatch.setattr(promotion, "ALLOWED_LOSS", -10.0)
+    before = sorted(path.name for path in folder.iterdir())
+    with pytest.raises(DataError, match="nothing is changed"):
+        promotion.quantize_preset("nano", 2, photo_folder, photo_folder, [], folder, print)
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_missing_ones_say_how_to_make_them(folder: Path) -> None:
+    """Not by training."""
+    with pytest.raises(WeightsError, match="sr_model quantize nano --scale 2"):
+        weights.load("nano-int8", 2, folder)
+
+
+def test_a_preset_in_8_bits_has_its_own_name_and_the_same_network() -> None:
+    """What the page shows, and what is built."""
+    plain, int8 = presets.find("base"), presets.find("base-int8")
+    assert int8.title != plain.title
+    assert int8.about != plain.about
+    assert presets.config("base-int8", 2) == presets.config("base", 2)
+    with pytest.raises(ConfigError, match="nano, base"):
+        presets.find("huge-int8")
