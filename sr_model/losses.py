@@ -10,6 +10,16 @@ from torch.nn import functional as F
 
 from sr_model import discriminator, features
 from sr_model.errors import ConfigError
+from sr_model.metrics import LUMA_RANGE, luma
+
+
+def luma_l1(prediction: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute difference of Y, in shares of its range, of (N, 3, H, W) in [0, 1].
+
+    Brightness is what the eye, and PSNR as the field reports it, judge by; of colours it sees nothing.
+    """
+    return F.l1_loss(luma(prediction), luma(target)).float() / LUMA_RANGE
+
 
 # Functions of (prediction, target), (N, 3, H, W) in [0, 1], that give a scalar and tie each pixel to the truth.
 LOSSES = {
@@ -18,11 +28,13 @@ LOSSES = {
 }
 # What may be added to them, and the smallest side in pixels of the pictures that it can be taken of.
 _ADDED = {
+    "luma": 1,
     "perceptual": features.SQUEEZENET_MIN_SIDE,
     "vgg": features.VGG19_MIN_SIDE,
     "adversarial": discriminator.MIN_SIDE,
 }
 NAMES = (*LOSSES, *_ADDED)
+OF_PIXELS = {*LOSSES, "luma"}  # PSNR says which weights are best where the loss has no others
 
 
 def parse(text: str) -> dict[str, float]:
@@ -93,6 +105,8 @@ class Loss:
 def _function(name: str, device: torch.device | str) -> Callable[[Tensor, Tensor], Tensor]:
     if name == "perceptual":
         return functools.partial(features.feature_distance, features.squeezenet(device))
+    if name == "luma":
+        return luma_l1
     if name == "vgg":
         return functools.partial(features.vgg_distance, features.vgg19(device))
     return LOSSES[name]

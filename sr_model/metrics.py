@@ -14,6 +14,7 @@ DEFINITION = (
 )
 
 SSIM_STRIP = 256  # rows
+LUMA_RANGE = 235 - 16
 
 
 def luma(x: Tensor) -> Tensor:

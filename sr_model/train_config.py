@@ -166,7 +166,7 @@ class TrainConfig:
     @property
     def is_of_pixels(self) -> bool:
         """Whether the loss is of pixels alone, so that PSNR says which weights are best."""
-        return self.terms.keys() <= losses.LOSSES.keys()
+        return self.terms.keys() <= losses.OF_PIXELS
 
     @property
     def folder(self) -> Path:

@@ -23,6 +23,7 @@ def pair() -> tuple[Tensor, Tensor]:
         ("mse=1", {"mse": 1}),
         ("l1=1,perceptual=0.1", {"l1": 1, "perceptual": 0.1}),
         (" adversarial=5e-3 , l1 ", {"adversarial": 0.005, "l1": 1}),
+        ("l1=0.3,luma=1", {"l1": 0.3, "luma": 1}),
         ("l1=1,mse=2,vgg=0.1", {"l1": 1, "mse": 2, "vgg": 0.1}),
     ],
 )
@@ -38,7 +39,7 @@ def test_losses_are_parsed(text: str, terms: dict[str, float]) -> None:
         ("", "without a name"),
         ("l1,", "without a name"),
         ("=1", "without a name"),
-        ("l2", "knows no 'l2'; choose from: l1, mse, perceptual, vgg, adversarial"),
+        ("l2", "knows no 'l2'; choose from: l1, mse, luma, perceptual, vgg, adversarial"),
         ("L1", "knows no 'L1'"),
         ("l1:1", "knows no 'l1:1'"),
         ("l1=1,l1=2", "names l1 twice"),
@@ -53,6 +54,7 @@ def test_losses_are_parsed(text: str, terms: dict[str, float]) -> None:
         ("adversarial", "does not tie the colours to the truth; add l1 or mse, for example: l1=1,adversarial=0.1"),
         ("perceptual=1", "does not tie"),
         ("vgg", "does not tie"),
+        ("luma", "does not tie"),
         ("perceptual,adversarial", "does not tie"),
     ],
 )
@@ -72,6 +74,18 @@ def test_features_need_a_smallest_patch(pair: tuple[Tensor, Tensor]) -> None:
             assert discriminator.build()(x).shape == (2, 1, side, side)
         elif name != "vgg":
             assert torch.isfinite(Loss({name: 1})(x, y))
+
+
+def test_luma_sees_brightness_as_psnr_does(pair: tuple[Tensor, Tensor]) -> None:
+    """A change of grey counts as in l1, a change of colour alone not at all, and green more than blue."""
+    loss = Loss({"luma": 1.0})
+    x = pair[0] * 0.5 + 0.2
+    assert torch.isclose(loss(x + 0.1, x), torch.tensor(0.1), atol=1e-6)
+    colour = torch.tensor([24.966, 0.0, -65.481]).view(1, 3, 1, 1) / 1000
+    assert loss(x + colour, x) < 1e-7
+    channels = [loss(x + 0.1 * F.one_hot(torch.tensor(i), 3).view(1, 3, 1, 1), x) for i in range(3)]
+    assert channels[1] > channels[0] > channels[2] > 0
+    assert loss(x, x) == 0
 
 
 @pytest.mark.parametrize(("name", "function"), [("l1", F.l1_loss), ("mse", F.mse_loss)])
