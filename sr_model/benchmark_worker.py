@@ -13,10 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from sr_model.devices import limit_threads
-from sr_model.engines import Engine
 from sr_model.errors import SRError
 from sr_model.images import Picture
 from sr_model.upscale import Upscaler
@@ -46,18 +44,6 @@ class Memory:
     def over_idle(self) -> int:
         """In bytes."""
         return (torch.cuda.max_memory_allocated() if self._cuda else _resident("VmHWM")) - self.idle
-
-
-class Synchronised:
-    """An engine that returns when its work is done: CUDA's calls only order it, and timing them would time nothing."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.name, self.device, self._engine = engine.name, engine.device, engine
-
-    def __call__(self, x: Tensor) -> Tensor:
-        y = self._engine(x)
-        torch.cuda.synchronize()
-        return y
 
 
 def measure(upscaler: Upscaler, memory: Memory, size: tuple[int, int], runs: int, limit: float) -> dict[str, Any]:
@@ -134,8 +120,6 @@ def main(text: str) -> None:
             _say({"error": f"{job['engine']} cannot run this network."})
             return
         memory = Memory(upscaler.device)
-        if upscaler.device.type == "cuda":
-            upscaler.engine = Synchronised(upscaler.engine)
         upscaler.enlarge(noise(FIRST))
         _say({"idle_mb": memory.idle / 1e6})
         for size in job["sizes"]:

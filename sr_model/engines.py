@@ -25,7 +25,7 @@ HALF_LEVEL = 0.5 / 255  # a change of this size moves no rounded value by more t
 class Engine(Protocol):
     """Runs a network's `body`: (1, C, H, W) float32 on `device` -> (1, 3, H', W') float32 on the CPU or `device`.
 
-    May be called from several threads; one call is worked on at a time.
+    When it returns, the work is done. May be called from several threads; one call is worked on at a time.
     """
 
     name: str
@@ -71,7 +71,10 @@ class TorchEngine:
 
     def __call__(self, x: Tensor) -> Tensor:
         with self._lock, torch.inference_mode(), torch.autocast(self.device.type, torch.float16, enabled=self.half):
-            return self._network.body(x.to(memory_format=torch.channels_last)).float()
+            y: Tensor = self._network.body(x.to(memory_format=torch.channels_last)).float()
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)  # CUDA only takes orders, and who timed them would time nothing
+            return y
 
 
 def half_precision_error(network: Network, device: torch.device) -> float:

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -107,3 +111,43 @@ def test_unknown_names_are_told_with_the_valid_ones() -> None:
         Upscaler.from_preset("base", scale=7)
     with pytest.raises(ConfigError, match="auto, cuda or cpu"):
         Upscaler(tiny_model(), device="tpu")
+
+
+# Prints the most memory in MB over idle that enlarging a picture of argv's width and height takes, file to file.
+PEAK = """
+import sys
+from pathlib import Path
+from PIL import Image
+from sr_model.upscale import Upscaler, upscale_file
+
+def megabytes(name):
+    return int(next(s for s in open("/proc/self/status") if s.startswith(name)).split()[1]) / 1024
+
+preset, w, h, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
+Image.effect_noise((w // 8, h // 8), 60).resize((w, h)).convert("RGB").save(folder / "in.jpg")
+upscaler = Upscaler.from_preset(preset, 2, "cpu")
+idle = megabytes("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")
+upscale_file(upscaler, folder / "in.jpg", folder / "out.png")
+assert Image.open(folder / "out.png").size == (2 * w, 2 * h)
+print(megabytes("VmHWM") - idle)
+"""
+
+
+def peak(preset: str, w: int, h: int, folder: Path) -> float:
+    command = [sys.executable, "-c", PEAK, preset, str(w), str(h), str(folder)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.mark.slow
+def test_a_large_picture_takes_little_memory(tmp_path: Path) -> None:
+    """12 megapixels to 48 by `base` stay under 1.5 GB over idle."""
+    assert peak("base", 4000, 3000, tmp_path) < 1500
+
+
+@pytest.mark.slow
+def test_memory_grows_by_8_bit_pixels_alone(tmp_path: Path) -> None:
+    """From 24 to 96 megapixels of result: their input and output, in arrays and in Pillow, and the file; no floats."""
+    small, large = peak("nano", 3000, 2000, tmp_path), peak("nano", 6000, 4000, tmp_path)
+    pixels = 18e6 * (1 + 4) / 2**20  # in MB, for one byte per pixel of both
+    assert large - small < 11 * pixels  # 3 + 4 bytes and what the file has; a float picture alone would take 12 more
