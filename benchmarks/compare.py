@@ -20,9 +20,9 @@ from PIL import Image
 from torch.nn import functional as F
 
 from sr_model import images
-from sr_model.benchmark import LIMIT, choose, read_size
-from sr_model.benchmark_figures import interquartile_range
-from sr_model.benchmark_worker import noise
+from sr_model.benchmark.figures import interquartile_range
+from sr_model.benchmark.measuring import LIMIT, choose, read_size
+from sr_model.benchmark.worker import noise
 from sr_model.cli import run
 from sr_model.devices import available_cpus
 from sr_model.evaluation import evaluate

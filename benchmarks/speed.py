@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sr_model.benchmark_figures import heading
-from sr_model.benchmark_plot import NAMES, write_plot
+from sr_model.benchmark.figures import heading
+from sr_model.benchmark.plot import NAMES, write_plot
 
 ROOT = Path(__file__).parent.parent
 README, JSON, PLOT = ROOT / "README.md", ROOT / "benchmarks" / "speed.json", ROOT / "docs" / "speed.png"

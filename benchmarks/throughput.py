@@ -18,14 +18,14 @@ from unittest import mock
 import torch
 from rich.console import Console
 
-from sr_model import presets, training, training_step
+from sr_model import presets
+from sr_model.data.patches import Patches
 from sr_model.devices import choose_device, limit_threads, supports_bfloat16
-from sr_model.distributed import Group
 from sr_model.networks import build
-from sr_model.patches import Patches
-from sr_model.progress import Progress
-from sr_model.train_config import TrainConfig
-from sr_model.training_step import Part, Plan, Stepper
+from sr_model.training import TrainConfig, run, train
+from sr_model.training.distributed import Group
+from sr_model.training.progress import Progress
+from sr_model.training.step import Part, Plan, Stepper, batches
 
 WARM_UP = 20  # steps that are not counted
 
@@ -73,7 +73,7 @@ def bare(preset: str, batch: int, patch: int, steps: int) -> Clock:
 def loop(preset: str, batch: int, patch: int, steps: int, data: str) -> Clock:
     """train() on photos, with its data, its averaging and its reports; validation is not counted."""
     clock = Clock()
-    step, batches = Stepper.__call__, training_step.batches
+    step = Stepper.__call__
 
     def timed_step(self: Stepper, parts: list[Part], rate: float) -> tuple[float, bool]:
         with clock("step"):
@@ -100,8 +100,8 @@ def loop(preset: str, batch: int, patch: int, steps: int, data: str) -> Clock:
             max_steps=WARM_UP + steps, val_every=10**6,
         )  # fmt: skip
         quiet = Progress(Console(file=io.StringIO()))
-        with mock.patch.object(Stepper, "__call__", timed_step), mock.patch.object(training, "batches", timed_batches):
-            training.train(config, quiet)
+        with mock.patch.object(Stepper, "__call__", timed_step), mock.patch.object(run, "batches", timed_batches):
+            train(config, quiet)
     return clock
 
 

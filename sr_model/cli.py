@@ -9,19 +9,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sr_model import benchmark, images, pairs, presets, weights
-from sr_model.data import list_of_pairs
+from sr_model import images, presets, weights
+from sr_model.benchmark import measuring
+from sr_model.data import list_of_pairs, pairs
+from sr_model.data.make_pairs import HIGH, example_sheet, write_pairs
 from sr_model.degradations import DEGRADATIONS
 from sr_model.devices import limit_threads
 from sr_model.engines import ENGINES
 from sr_model.errors import ConfigError, ImageError, SRError
 from sr_model.evaluation import Scores, evaluate
 from sr_model.images import Picture
-from sr_model.make_pairs import HIGH, example_sheet, write_pairs
 from sr_model.model import SCALES
 from sr_model.promotion import promote, quantize_preset
-from sr_model.train_config import TrainConfig, flag
-from sr_model.training import train
+from sr_model.training import TrainConfig, train
+from sr_model.training.config import flag
 from sr_model.upscale import Upscaler, enlarge_bicubic, upscale_file
 
 
@@ -83,11 +84,11 @@ def build_parser() -> argparse.ArgumentParser:
     timing.add_argument(
         "--size", **many, metavar="WxH", help="of a picture; may be repeated (default: five of 256x256 to 4000x3000)"
     )
-    timing.add_argument("--runs", type=int, default=benchmark.RUNS, metavar="N", help="of each size (default: 7)")
+    timing.add_argument("--runs", type=int, default=measuring.RUNS, metavar="N", help="of each size (default: 7)")
     timing.add_argument(
         "--limit",
         type=float,
-        default=benchmark.LIMIT,
+        default=measuring.LIMIT,
         metavar="SECONDS",
         help="for the runs of a size; where one alone takes longer, it is skipped (default: 60)",
     )
@@ -313,15 +314,15 @@ def _benchmark(options: argparse.Namespace) -> int:
     folder = options.weights or weights.SHIPPED
     if options.plot and options.plot.suffix.lower() != ".png":
         raise ConfigError(f"--plot {options.plot} must end in .png.")
-    sizes = [benchmark.read_size(text) for text in options.size] or benchmark.SIZES
-    cases = benchmark.choose(options.preset, options.scale, options.engine, options.device, folder)
+    sizes = [measuring.read_size(text) for text in options.size] or measuring.SIZES
+    cases = measuring.choose(options.preset, options.scale, options.engine, options.device, folder)
     show = partial(print, file=sys.stderr if options.json else sys.stdout, flush=True)
-    report = benchmark.benchmark(cases, sizes, options.runs, options.limit, folder, show)
+    report = measuring.benchmark(cases, sizes, options.runs, options.limit, folder, show)
     if options.json:
         print(json.dumps(report, indent=2))
     if options.plot:
         # Drawing takes matplotlib, which is slow to import.
-        from sr_model.benchmark_plot import write_plot
+        from sr_model.benchmark.plot import write_plot
 
         write_plot(report, options.plot)
     failed = [case for case in report["cases"] if "error" in case]
@@ -332,7 +333,7 @@ def _benchmark(options: argparse.Namespace) -> int:
 
 def _figures(options: argparse.Namespace) -> int:
     # Drawing takes matplotlib, which is slow to import.
-    from sr_model.figure_files import write_architecture, write_panels
+    from sr_model.figures.files import write_architecture, write_panels
 
     scale = options.scale or presets.default_scale(options.preset)
     for path in write_architecture(options.preset, scale, options.out, options.network):

@@ -10,11 +10,11 @@ import numpy as np
 
 from sr_model import images
 from sr_model.data import list_of_pairs
+from sr_model.data.pairs import Pair, read_pairs
 from sr_model.degrade import crop_to_multiple, shrink, soften
 from sr_model.errors import DataError, ImageError
 from sr_model.images import Picture
 from sr_model.metrics import DEFINITION, score
-from sr_model.pairs import Pair, read_pairs
 from sr_model.upscale import enlarge_bicubic
 
 SOFTENED = 2  # how many times a picture is shrunk, and enlarged again, that a network restores at x1

@@ -5,12 +5,11 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from sr_model import distributed
-from sr_model.distributed import Group
-from sr_model.patches import Patches
-from sr_model.state import State
-from sr_model.train_config import TrainConfig
-from sr_model.training_step import Plan, Stepper, batches, learning_rate
+from sr_model.data.patches import Patches
+from sr_model.training import TrainConfig, distributed
+from sr_model.training.distributed import Group
+from sr_model.training.state import State
+from sr_model.training.step import Plan, Stepper, batches, learning_rate
 from tests.test_patches import load
 
 

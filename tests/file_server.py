@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sr_model.download import RemoteFile
+from sr_model.data.download import RemoteFile
 
 PICTURES = {f"{i:04}.png": np.random.default_rng(i).bytes(20_000) for i in range(3)}
 

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks import compare, speed
-from sr_model import Upscaler, benchmark, benchmark_worker, weights
+from sr_model import Upscaler, weights
 from sr_model.architecture import layers
-from sr_model.benchmark import Case, choose
-from sr_model.benchmark_figures import figures, interquartile_range
-from sr_model.benchmark_plot import plot, spread
-from sr_model.benchmark_worker import Memory, measure
+from sr_model.benchmark import measuring, worker
+from sr_model.benchmark.figures import figures, interquartile_range
+from sr_model.benchmark.measuring import Case, choose
+from sr_model.benchmark.plot import plot, spread
+from sr_model.benchmark.worker import Memory, measure
 from sr_model.cli import main
 from sr_model.errors import ConfigError
 from sr_model.evaluation import evaluate
@@ -35,8 +36,8 @@ SIZES = [(40, 24), (17, 9)]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each process is started once, and the peak is of tiny matrices."""
-    monkeypatch.setattr(benchmark, "STARTS", 1)
-    monkeypatch.setattr(benchmark, "MATRIX", 64)
+    monkeypatch.setattr(measuring, "STARTS", 1)
+    monkeypatch.setattr(measuring, "MATRIX", 64)
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +53,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def report(folder: Path) -> Iterator[dict[str, Any]]:
     """Both engines that are on every machine, measured for real."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(benchmark, "STARTS", 1)
-        patch.setattr(benchmark, "MATRIX", 64)
+        patch.setattr(measuring, "STARTS", 1)
+        patch.setattr(measuring, "MATRIX", 64)
         cases = choose(["nano"], [2], device="cpu", folder=folder)
-        yield benchmark.benchmark(cases, SIZES, runs=3, folder=folder)
+        yield measuring.benchmark(cases, SIZES, runs=3, folder=folder)
 
 
 def test_all_that_there_is_is_measured_unless_something_is_named(folder: Path) -> None:
@@ -119,7 +120,7 @@ def test_what_takes_too_long_is_skipped_and_said(monkeypatch: pytest.MonkeyPatch
     upscaler = Upscaler(tiny_model(), "cpu", engine="torch")
     memory = Memory(CPU)
     assert "limit" in measure(upscaler, memory, (16, 16), runs=3, limit=1e-9)["skipped"]
-    monkeypatch.setattr(benchmark_worker, "warm_up", lambda *_: 0.0)
+    monkeypatch.setattr(worker, "warm_up", lambda *_: 0.0)
     assert len(measure(upscaler, memory, (16, 16), runs=3, limit=1e-9)["runs"]) == 1
 
 
@@ -181,7 +182,7 @@ def test_wrong_calls_end_in_a_sentence(
 
 def test_openvino_must_be_there_where_it_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unasked it is left out; another engine's figures never stand under its name."""
-    monkeypatch.setattr(benchmark, "_has_openvino", lambda: False)
+    monkeypatch.setattr(measuring, "_has_openvino", lambda: False)
     assert {case.engine for case in choose(device="cpu", folder=folder)} == {"torch"}
     with pytest.raises(ConfigError, match="pip install openvino"):
         choose(engine="openvino", folder=folder)

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from sr_model import checkpoint
 from sr_model.errors import DataError
 from sr_model.files import write_atomically
+from sr_model.training import checkpoint
 
 
 def save(folder: Path, step: int) -> Path:

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sr_model.checkpoint import load_newest
-from sr_model.distributed import Group
+from sr_model.training.checkpoint import load_newest
+from sr_model.training.distributed import Group
 from tests.distributed_worker import work
 
 ROOT = Path(__file__).parent.parent

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sr_model import download
-from sr_model.download import RemoteFile, provide
+from sr_model.data import download
+from sr_model.data.download import RemoteFile, provide
 from sr_model.errors import DataError
 from tests.file_server import ARCHIVE, Site, names, serving
 

@@ -8,18 +8,18 @@ import pytest
 import torch
 from PIL import Image
 
-from sr_model import figures, images, presets, weights
+from sr_model import images, presets, weights
 from sr_model.ancestors import ClassicConfig, KerasConfig
 from sr_model.data import Photo
 from sr_model.errors import ConfigError, ImageError, WeightsError
 from sr_model.evaluation import compare, shrink_picture
-from sr_model.figure_files import write_panels
-from sr_model.figures import five_panels, sample_sheet
+from sr_model.figures import five_panels, sample_sheet, sheets
+from sr_model.figures.files import write_panels
+from sr_model.figures.latent import TILE, Colours, latent_of, latent_step
+from sr_model.figures.panels import Panel, grid
 from sr_model.images import Picture
-from sr_model.latent_picture import TILE, Colours, latent_of, latent_step
 from sr_model.model import SCALES, AutoencoderConfig
 from sr_model.networks import Config
-from sr_model.panels import Panel, grid
 from sr_model.tiling import Region
 from sr_model.upscale import Upscaler, enlarge_bicubic
 from tests.conftest import randomised, tiny_model
@@ -41,7 +41,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[list[Panel]]:
         rows.extend(panels)
         return grid(panels, *args, **kwargs)
 
-    monkeypatch.setattr(figures, "grid", note)
+    monkeypatch.setattr(sheets, "grid", note)
     return rows
 
 

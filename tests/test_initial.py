@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from sr_model import initial, presets, weights
+from sr_model import presets, weights
 from sr_model.ancestors import ClassicConfig
 from sr_model.errors import ConfigError, WeightsError
 from sr_model.networks import build
+from sr_model.training import initial
 from tests.conftest import randomised
 
 

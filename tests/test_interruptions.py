@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sr_model import checkpoint
-from sr_model.checkpoint import load_newest
-from sr_model.train_config import TrainConfig
-from sr_model.training import train
+from sr_model.training import TrainConfig, checkpoint, train
+from sr_model.training.checkpoint import load_newest
 from tests.tiny_run import ROOT, command, history, quiet, same, tiny_config
 
 

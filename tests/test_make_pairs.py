@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from sr_model import images
+from sr_model.data.make_pairs import RECORD, example_sheet, write_pairs
+from sr_model.data.pairs import read_pairs
 from sr_model.degrade import shrink, soften
 from sr_model.errors import ConfigError, DataError
-from sr_model.make_pairs import RECORD, example_sheet, write_pairs
-from sr_model.pairs import read_pairs
 
 NAMES = ["a.png", "b.png", "c.png", "more_d.png"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from sr_model import named_sets
+from sr_model.data import named_sets
+from sr_model.data.named_sets import SETS, NamedSet, cache_folder, fetch
 from sr_model.errors import ConfigError, DataError
 from sr_model.images import find_images
-from sr_model.named_sets import SETS, NamedSet, cache_folder, fetch
 from tests.file_server import ARCHIVE, PICTURES, Site, names, serving, tarred, zipped
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sr_model import pairs
+from sr_model.data import pairs
+from sr_model.data.pairs import Pair, read_pairs
 from sr_model.errors import DataError
-from sr_model.pairs import Pair, read_pairs
 
 
 def read(file: Path, scale: int = 2, low: str | None = None, high: str | None = None) -> tuple[list[Pair], list[str]]:

@@ -6,12 +6,12 @@ import pytest
 import torch
 from PIL import Image
 
-from sr_model import augment, data, images
-from sr_model.augment import Warp
-from sr_model.data import Photo, Preparation
+from sr_model import data, images
+from sr_model.data import Photo, Preparation, augment
+from sr_model.data.augment import Warp
+from sr_model.data.patches import Patches, to_batch
 from sr_model.degrade import shrink
 from sr_model.errors import ConfigError
-from sr_model.patches import Patches, to_batch
 
 
 def ignore(text: str) -> None:

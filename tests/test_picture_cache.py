@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from sr_model import data, picture_cache
-from sr_model.data import Photo, Preparation
+from sr_model import data
+from sr_model.data import Photo, Preparation, photos, picture_cache
+from sr_model.data.patches import Patches
+from sr_model.data.picture_cache import MappedArray, PictureCache
 from sr_model.errors import DataError
-from sr_model.patches import Patches
-from sr_model.picture_cache import MappedArray, PictureCache
 
 ROOT = Path(__file__).parent.parent
 SHAPES = [(5, 7, 3), (1, 1, 3), (40, 30, 3), (3,), (64, 64, 3)]  # nothing is aligned to anything
@@ -168,7 +168,7 @@ def test_each_picture_is_put_away_before_the_next_is_decoded(
 ) -> None:
     """So that decoding needs the memory of one picture, however many there are."""
     events: list[str] = []
-    for owner, name in ((data, "_read"), (PictureCache, "put")):
+    for owner, name in ((photos, "_read"), (PictureCache, "put")):
         monkeypatch.setattr(owner, name, noted(getattr(owner, name), events))
     with PictureCache(tmp_path / "cache", 0) as cache:
         load(photo_folder, cache)
@@ -192,8 +192,8 @@ from PIL import Image
 
 from sr_model import data
 from sr_model.data import ListedFile, Preparation
-from sr_model.patches import Patches
-from sr_model.picture_cache import PictureCache
+from sr_model.data.patches import Patches
+from sr_model.data.picture_cache import PictureCache
 
 def anonymous() -> float:
     status = Path("/proc/self/status").read_text()

@@ -1,6 +1,7 @@
 import ast
 import importlib
 import re
+import tomllib
 from pathlib import Path
 
 import sr_model
@@ -31,10 +32,25 @@ def test_every_command_is_in_the_readme() -> None:
 
 
 def test_every_module_is_in_the_readme_s_tree() -> None:
-    """The annotated tree names each module of the package."""
-    for path in (ROOT / "sr_model").glob("*.py"):
-        if not path.name.startswith("__"):
-            assert path.name in README
+    """The annotated tree names each module of the package in its folder, and none that is not there."""
+    tree = README.split("## What is where", 1)[1].split("```")[1]
+    folders: list[str] = []
+    named = set()
+    for indent, name in re.findall(r"^( *)(\S+)", tree, re.MULTILINE):
+        del folders[len(indent) // 2 :]
+        if name.endswith("/"):
+            folders.append(name)
+        elif folders and folders[0] == "sr_model/":
+            named.add("".join(folders) + name)
+    found = {str(path.relative_to(ROOT)) for path in (ROOT / "sr_model").rglob("*.py") if path.parent.name != "ui"}
+    assert named == {path for path in found if not Path(path).name.startswith("__")}
+
+
+def test_every_folder_of_modules_is_packed() -> None:
+    """`pip install` takes the packages that are listed, and no others."""
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "sr_model").rglob("*.py")}
+    assert found <= set(packages)
 
 
 def test_what_the_readme_imports_exists() -> None:
@@ -53,5 +69,5 @@ def test_public_functions_say_what_they_do() -> None:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
                 trivial = len(ast.unparse(node).splitlines()) <= 4
                 if not trivial and not ast.get_docstring(node):
-                    bare.append(f"{path.name}: {node.name}")
+                    bare.append(f"{path.relative_to(ROOT)}: {node.name}")
     assert not bare

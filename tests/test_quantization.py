@@ -6,12 +6,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sr_model import Upscaler, images, initial, presets, promotion, weights
+from sr_model import Upscaler, images, presets, promotion, weights
 from sr_model.cli import main
 from sr_model.engines import OpenVinoEngine
 from sr_model.errors import ConfigError, DataError, WeightsError
 from sr_model.evaluation import compare, shrink_picture
 from sr_model.quantization import QuantizedConv2d, is_quantized, quantize
+from sr_model.training import initial
 from tests.conftest import randomised, tiny_model
 
 SHIPPED = [(preset, scale) for preset, scale in weights.available() if preset.endswith(presets.INT8)]

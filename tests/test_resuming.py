@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from sr_model import checkpoint, metrics, presets, validation, weights
-from sr_model.checkpoint import load_newest
-from sr_model.train_config import TrainConfig
-from sr_model.training import train
+from sr_model import metrics, presets, weights
+from sr_model.training import TrainConfig, checkpoint, train, validation
+from sr_model.training.checkpoint import load_newest
 from tests.conftest import randomised
 from tests.tiny_run import history, quiet, same, stop_after, tiny_config
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from sr_model import run_folder
 from sr_model.errors import ConfigError, DataError
+from sr_model.training import run_folder
 
 
 def test_a_dead_process_holds_nothing(tmp_path: Path) -> None:
     """The kernel lets go of the lock, however the process ended."""
     script = f"""
 import os, pathlib
-from sr_model import run_folder
+from sr_model.training import run_folder
 context = run_folder.hold(pathlib.Path({str(tmp_path)!r}), False)
 context.__enter__()
 os.kill(os.getpid(), 9)

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from sr_model.state import State, running_mean
-from sr_model.train_config import TrainConfig
+from sr_model.training import TrainConfig
+from sr_model.training.state import State, running_mean
 
 
 def test_the_running_mean_forgets_the_start_and_then_decays() -> None:

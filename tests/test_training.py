@@ -9,14 +9,13 @@ import torch
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sr_model import run_folder, weights
-from sr_model.checkpoint import load_newest
+from sr_model import weights
 from sr_model.errors import ConfigError, DataError
 from sr_model.images import open_image
 from sr_model.losses import LOSSES
-from sr_model.progress import Progress
-from sr_model.train_config import TrainConfig
-from sr_model.training import train
+from sr_model.training import TrainConfig, run_folder, train
+from sr_model.training.checkpoint import load_newest
+from sr_model.training.progress import Progress
 from tests.tiny_run import history, quiet, same, tiny_config
 
 

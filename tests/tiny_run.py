@@ -13,10 +13,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from sr_model import run_folder
-from sr_model.progress import Progress
-from sr_model.train_config import TrainConfig, flag
-from sr_model.training_step import Part, Stepper
+from sr_model.training import run_folder
+from sr_model.training.config import TrainConfig, flag
+from sr_model.training.progress import Progress
+from sr_model.training.step import Part, Stepper
 
 ROOT = Path(__file__).parent.parent
 

@@ -1,0 +1,146 @@
+"""What a fresh process does for measuring.py: `python -m sr_model.benchmark.worker JSON`, a JSON line for each result.
+
+It imports no more than a program that enlarges a picture does, for its start is timed too.
+"""
+
+import json
+import resource
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sr_model.devices import limit_threads
+from sr_model.errors import SRError
+from sr_model.images import Picture
+from sr_model.upscale import Upscaler
+
+FIRST = (64, 64)  # width and height of the picture that ends the start
+WARM_UP = 2.0  # seconds; a smaller picture is enlarged once as a whole
+
+
+class Memory:
+    """The most memory that was held since `reset`, over what was held when this was made.
+
+    The process's resident set, or on CUDA what torch has allocated there.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == "cuda"
+        self.idle = torch.cuda.memory_allocated() if self._cuda else _resident("VmRSS")  # bytes
+
+    def reset(self) -> None:
+        """Forget earlier peaks. Where the system cannot do that, later ones are only seen if they are higher."""
+        if self._cuda:
+            torch.cuda.reset_peak_memory_stats()
+            return
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+
+    def over_idle(self) -> int:
+        """In bytes."""
+        return (torch.cuda.max_memory_allocated() if self._cuda else _resident("VmHWM")) - self.idle
+
+
+def measure(upscaler: Upscaler, memory: Memory, size: tuple[int, int], runs: int, limit: float) -> dict[str, Any]:
+    """Seconds of each run on noise of a size (width, height), as many as `runs` and `limit` seconds allow.
+
+    Returns {"width", "height"} and either {"runs", "network_runs", "multiply_adds", "peak_mb"} or {"skipped"}: a
+    sentence, where one run would take longer than the limit.
+    """
+    # What is found by running the network is not what a program that enlarges pictures imports.
+    from sr_model.architecture import layers
+
+    w, h = size
+    memory.reset()
+    picture = noise(size)
+    estimate = warm_up(upscaler, picture)
+    if estimate > limit:
+        return {
+            "width": w,
+            "height": h,
+            "skipped": f"a run would take about {estimate:.0f} s, the limit is {limit:g} s",
+        }
+    times = [timed(upscaler, picture)]
+    while len(times) < runs and sum(whole for whole, _ in times) + times[-1][0] <= limit:
+        times.append(timed(upscaler, picture))
+    return {
+        "width": w,
+        "height": h,
+        "runs": [whole for whole, _ in times],
+        "network_runs": [network for _, network in times],
+        "multiply_adds": sum(layer.multiply_adds for layer in layers(upscaler.model, (h, w))),
+        "peak_mb": memory.over_idle() / 1e6,
+    }
+
+
+def warm_up(upscaler: Upscaler, picture: Picture) -> float:
+    """Enlarge the picture, or as many of its tiles as WARM_UP allows. Returns the seconds that all would take."""
+    start = time.perf_counter()
+    seconds = 0.0
+    for step in upscaler.steps(picture):
+        if step.done:
+            spent = time.perf_counter() - start
+            seconds = spent * step.total / step.done
+            if spent > WARM_UP:
+                break
+    return seconds
+
+
+def timed(upscaler: Upscaler, picture: Picture) -> tuple[float, float]:
+    """Seconds that `Upscaler.enlarge` takes, and those of the network itself."""
+    start = time.perf_counter()
+    *_, last = upscaler.steps(picture)
+    return time.perf_counter() - start, last.seconds
+
+
+def noise(size: tuple[int, int]) -> Picture:
+    """The same every time."""
+    w, h = size
+    return Picture(np.random.default_rng(0).integers(0, 256, (h, w, 3), np.uint8))
+
+
+def main(text: str) -> None:
+    """Work on a job: the fields of `measuring.Case`, "weights", "sizes", "runs" and "limit".
+
+    Prints {"idle_mb"} after the first picture, then a line for each size, from small to large, and {"error"} where it
+    goes no further.
+    """
+    job = json.loads(text)
+    limit_threads()
+    try:
+        upscaler = Upscaler.from_preset(
+            job["preset"], job["scale"], job["device"], job["weights"], engine=job["engine"]
+        )
+        if upscaler.engine.name != job["engine"]:
+            _say({"error": f"{job['engine']} cannot run this network."})
+            return
+        memory = Memory(upscaler.device)
+        upscaler.enlarge(noise(FIRST))
+        _say({"idle_mb": memory.idle / 1e6})
+        for size in job["sizes"]:
+            _say(measure(upscaler, memory, tuple(size), job["runs"], job["limit"]))
+    except SRError as error:
+        _say({"error": str(error)})
+
+
+def _say(message: dict[str, Any]) -> None:
+    print(json.dumps(message), flush=True)
+
+
+def _resident(field: str) -> int:
+    """VmRSS, what is held now, or VmHWM, the most since it was reset; in bytes."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+    except (OSError, StopIteration):  # not Linux: the most ever
+        unit = 1 if sys.platform == "darwin" else 1024
+        return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

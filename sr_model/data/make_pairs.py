@@ -1,0 +1,177 @@
+"""A folder of photos -> pairs of a high and a low resolution as files, with the CSV that lists them."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from sr_model import degrade, images, photo_degradation
+from sr_model.degradations import DEGRADATIONS, make_low
+from sr_model.errors import ConfigError, DataError, ImageError
+from sr_model.figures.panels import Panel, grid
+from sr_model.files import remove_leftovers, write_atomically
+from sr_model.images import Picture
+from sr_model.model import SCALES
+
+HIGH, LOW, TABLE = "high res", "low res", "image_data.csv"
+RECORD = "degradation.json"  # how the pairs were made; marks a folder as written by `write_pairs`
+MAX_SIDE = 65_500  # pixels, of a JPEG
+
+
+def write_pairs(
+    source: Path,
+    target: Path,
+    scale: int,
+    degradation: str,
+    seed: int,
+    shrink: int | None,
+    say: Callable[[str], None],
+    warn: Callable[[str], None],
+) -> int:
+    """Write a high and a low resolution of every picture below `source` into `target`; return how many pairs.
+
+    `target` gets "high res"/NAME.png, the original laid on white and cut to a multiple of the scale, "low res"/NAME.png
+    and, at the very end, image_data.csv with the columns low_res and high_res, whose names are the same. `degradation`
+    is one of degradations.DEGRADATIONS. At scale 1 both have the same size, and bicubic shrinks `shrink` times and
+    enlarges again, or as often as `make_low` draws if None. What is random is a function of `seed` and of the picture's
+    path below `source` alone, so adding a picture changes no other.
+
+    Unreadable and too small pictures are named to `warn` and left out. Results of other calls below `source` are passed
+    over. Raises ConfigError for settings that are impossible and for a `target` that holds anything but the result of
+    a call with the same settings, which is written anew; DataError where there is nothing to do; ImageError where
+    `target` cannot be written.
+    """
+    _check_settings(scale, degradation, seed, shrink)
+    record = json.dumps({"scale": scale, "degradation": degradation, "seed": seed, "shrink": shrink}, indent=2) + "\n"
+    _check_target(target, record.encode())
+    paths = _find_sources(source)
+    if not paths:
+        raise DataError(f"There is no photo in {source} or below it. Allowed endings: {', '.join(images.SUFFIXES)}.")
+    _prepare(target, record.encode())
+
+    names = _flat_names([path.relative_to(source) for path in paths])
+    written: list[str] = []
+    for path, name in zip(paths, names, strict=True):
+        inside = path.relative_to(source)
+        rng = np.random.default_rng((seed, *os.fsencode(inside.as_posix())))
+        try:
+            picture = images.without_alpha(images.load(path))
+        except ImageError as error:
+            warn(f"{inside} is left out. {error}")
+            continue
+        high = degrade.to_8bit(degrade.crop_to_multiple(images.to_tensor(picture.pixels), scale))
+        if 0 in high.shape or max(high.shape) > MAX_SIDE:
+            w, h = picture.size
+            warn(f"{inside} is left out: it is {w}x{h}, and each side must have {scale} to {MAX_SIDE} pixels.")
+            continue
+        low = degrade.soften(high, shrink) if shrink else make_low(high, scale, degradation, rng)
+        for folder, x in ((HIGH, high), (LOW, low)):
+            images.save(_image(x, picture), target / folder / name)
+        written.append(name)
+        say(f"{len(written)}/{len(paths)} {name}")
+
+    if not written:
+        raise DataError(f"None of the {len(paths)} pictures in {source} can be used; each is named above.")
+    write_atomically(target / TABLE, _table(written))
+    return len(written)
+
+
+def example_sheet(picture: Picture, scale: int, seed: int, count: int = 8, side: int = 384) -> Image.Image:
+    """The centre of a picture and `count` low resolutions of it by `photo`, each under the steps that were drawn.
+
+    `side`: pixels of the high resolution that are shown, each way. The low ones are enlarged by repeating pixels. In
+    the captions, a resizing has its width, a blur its sigmas in pixels of the picture at that step, and noise its shot
+    noise (levels of 255) + read noise (thousandths of white).
+    """
+    w, h = picture.size
+    cw, ch = (min(side, n) // scale * scale for n in (w, h))
+    left, top = (w - cw) // 2, (h - ch) // 2
+    high = images.to_tensor(images.without_alpha(picture).pixels[top : top + ch, left : left + cw])
+    panels = [Panel(Image.fromarray(images.to_array(high)), "original", f"{cw}x{ch}")]
+    for i in range(count):
+        steps = photo_degradation.draw(ch, cw, scale, np.random.default_rng((seed, i)))
+        low = Image.fromarray(images.to_array(photo_degradation.apply(high, steps)))
+        half = (len(steps) + 1) // 2
+        lines = [", ".join(map(str, part)) for part in (steps[:half], steps[half:])]
+        panels.append(Panel(low.resize((cw, ch), Image.Resampling.NEAREST), lines[0] or "clean", lines[1]))
+    return grid([panels[i : i + 3] for i in range(0, len(panels), 3)])
+
+
+def _check_settings(scale: int, degradation: str, seed: int, shrink: int | None) -> None:
+    if scale not in SCALES:
+        raise ConfigError(f"--scale is {scale}; it must be one of {', '.join(map(str, SCALES))}.")
+    if degradation not in DEGRADATIONS:
+        raise ConfigError(f"--degradation is {degradation!r}; it must be one of {', '.join(DEGRADATIONS)}.")
+    if seed < 0:
+        raise ConfigError(f"--seed is {seed}; it must be 0 or more.")
+    if shrink is not None and (scale != 1 or degradation != "bicubic"):
+        raise ConfigError("--shrink belongs to --scale 1 and --degradation bicubic; elsewhere leave it out.")
+    if shrink is not None and shrink < 2:
+        raise ConfigError(f"--shrink is {shrink}; it must be 2 or more.")
+
+
+def _find_sources(source: Path) -> list[Path]:
+    """The pictures below a folder, without those that `write_pairs` wrote."""
+    if not source.is_dir():
+        raise DataError(f"There is no folder {source}. Name a folder of photos; it is searched recursively.")
+    results = [record.parent for record in source.rglob(RECORD)]
+    return [path for path in images.find_images(source) if not any(path.is_relative_to(r) for r in results)]
+
+
+def _check_target(target: Path, record: bytes) -> None:
+    """Raise ConfigError unless the folder is missing, empty, or the result of a call with the same record."""
+    other = "Name another folder, or delete this one first."
+    if target.exists() and not target.is_dir():
+        raise ConfigError(f"{target} is a file. Name a folder to write into.")
+    if (target / RECORD).exists():
+        if (target / RECORD).read_bytes() != record:
+            raise ConfigError(f"{target} holds pairs that were made with other settings (see {RECORD}). {other}")
+    elif target.exists() and any(target.iterdir()):
+        raise ConfigError(f"{target} holds files that were not written by this command, and none is replaced. {other}")
+
+
+def _prepare(target: Path, record: bytes) -> None:
+    """Make the folders and the record; remove the table, which must not speak for pairs before all are there."""
+    try:
+        for folder in (target / HIGH, target / LOW):
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(folder)
+        (target / TABLE).unlink(missing_ok=True)
+        write_atomically(target / RECORD, record)
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be written: {error.strerror or error}.") from None
+
+
+def _flat_names(paths: Sequence[Path]) -> list[str]:
+    """Names of PNG files for relative paths, folders joined by _, all different even where letter case is ignored.
+
+    Line breaks, outer spaces and bytes that are no UTF-8 are legal in file names, but not in every reader of a CSV.
+    """
+    names: list[str] = []
+    taken: set[str] = set()
+    for path in paths:
+        stem = " ".join(os.fsencode("_".join(path.with_suffix("").parts)).decode(errors="replace").split())
+        candidates = [stem, f"{stem}_{path.suffix[1:]}", *(f"{stem}_{i}" for i in range(2, len(paths) + 2))]
+        name = next(candidate for candidate in candidates if candidate.casefold() not in taken)
+        taken.add(name.casefold())
+        names.append(f"{name}.png")
+    return names
+
+
+def _image(x: Tensor, picture: Picture) -> Image.Image:
+    profile = None if picture.grey else picture.icc_profile  # a grey profile does not fit the three channels
+    return images.to_pil(Picture(images.to_array(x), icc_profile=profile))
+
+
+def _table(names: Sequence[str]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("low_res", "high_res"))
+    writer.writerows((name, name) for name in names)
+    return text.getvalue().encode()

@@ -1,0 +1,214 @@
+"""Pictures that explain: what goes into a network, what comes out, and what it should have been."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from sr_model.architecture import shape_text
+from sr_model.data import Photo
+from sr_model.evaluation import compare, shrink_picture
+from sr_model.figures.latent import Colours, Latent, latent_of, latent_step
+from sr_model.figures.panels import Panel, grid
+from sr_model.images import Picture, to_pil
+from sr_model.networks import Network
+from sr_model.tiling import Region
+from sr_model.upscale import Upscaler, enlarge_bicubic
+
+BOX = 480  # pixels; no panel of `five_panels` is wider or higher
+MOST_MAGNIFIED = 12  # times, a picture of few pixels
+ZOOM = 4  # times, the part that is shown below the whole
+LEAST_SHOWN = 120  # pixels that even the smallest picture is magnified to
+LEAST_PART = 24  # pixels of the truth
+SOFTENED = 2  # how many times a picture is shrunk for a network that restores at scale 1
+
+
+def five_panels(
+    network: Network | Upscaler, picture: Picture, name: str = "autoencoder", box: int = BOX
+) -> Image.Image:
+    """Input, bicubic, latent, output and ground truth of a picture that is shrunk and enlarged again by `name`.
+
+    The picture is the truth, laid on white and cut to a multiple of the scale; a network of scale 1 gets it shrunk
+    twofold and enlarged again by bicubic. Below the titles are the sizes and, for bicubic and output, Y-PSNR and SSIM
+    by `evaluation.compare`. The latent is shown by its first three principal components. No panel is larger than
+    box x box pixels; unless the whole is magnified itself, the part in which bicubic errs most follows in a second row,
+    ZOOM times as large. Raises ImageError where a side is shorter than the scale, or than 2 pixels.
+    """
+    upscaler = _upscaler(network)
+    times = upscaler.scale if upscaler.scale > 1 else SOFTENED
+    low, truth = shrink_picture(picture, times)
+    ways = _Ways(upscaler, low, truth, name)
+    w, h = truth.size
+    shown = _fitted(w, h, box)
+    reduce = max(1, max(w, h) // ways.step // box)  # of more pixels of the latent nothing could be seen
+    latent = ways.latent(ways.whole, reduce)
+    colours = Colours.of(latent.values)
+    rows = [ways.panels(ways.whole, latent, colours, shown)]
+    region = _telling_part(ways, shown)
+    if shown[0] < w * ZOOM / 2 and region != ways.whole:
+        enlarged = (region.right - region.left) * ZOOM, (region.bottom - region.top) * ZOOM
+        rows.append(ways.panels(region, ways.latent(region), colours, enlarged, "framed part, "))
+        _draw_frame(rows[0][-1].image, region, shown[0] / w)
+    sheet = grid(rows, size=24)
+    if truth.icc_profile and not truth.grey:
+        sheet.info["icc_profile"] = truth.icc_profile
+    return sheet
+
+
+def sample_sheet(model: Network, photos: Sequence[Photo], side: int = 288) -> Image.Image:
+    """A row for each photo, of its central side x side pixels of high resolution, as training shows them at its end.
+
+    The five panels of `five_panels`, but at scale 1 low, original and prediction. Y-PSNR (dB) and SSIM are those of the
+    part that is shown.
+    """
+    upscaler = _upscaler(model)
+    rows = []
+    for photo in photos:
+        ways = _Ways(upscaler, Picture(photo.low), Picture(photo.high))
+        region = _central_part(ways, side)
+        size = region.right - region.left, region.bottom - region.top
+        latent = ways.latent(region)
+        panels = ways.panels(region, latent, Colours.of(latent.values), size)
+        if model.scale == 1:
+            _, low, _, output, truth = panels
+            panels = [replace(low, title="low"), replace(truth, title="original"), replace(output, title="prediction")]
+        rows.append(panels)
+    return grid(rows)
+
+
+class _Ways:
+    """A picture on all its ways: low resolution, bicubic, latent, output, truth."""
+
+    def __init__(self, upscaler: Upscaler, low: Picture, truth: Picture, name: str = "autoencoder") -> None:
+        """`low` is what the first panel shows; a network of scale 1 gets it enlarged by bicubic."""
+        self.upscaler = upscaler
+        self.name = name
+        self.times = truth.size[0] // low.size[0]
+        self.low, self.truth = low, truth
+        self.bicubic = enlarge_bicubic(low, self.times)
+        self.entering = low if upscaler.scale > 1 else self.bicubic
+        self.output = upscaler.enlarge(self.entering)
+        self.step = latent_step(upscaler.model)
+        # Parts of the truth that begin and end on multiples of this are whole pixels of `low` and of the latent.
+        self.multiple = math.lcm(upscaler.model.stride * upscaler.scale, self.times)
+
+    @property
+    def whole(self) -> Region:
+        w, h = self.truth.size
+        return Region(0, 0, h, w)
+
+    def latent(self, region: Region, reduce: int = 1) -> Latent:
+        """Of a region of the truth."""
+        return latent_of(self.upscaler.model, self.entering.pixels, _divided(region, self.upscaler.scale), reduce)
+
+    def panels(
+        self, region: Region, latent: Latent, colours: Colours, shown: tuple[int, int], of: str = ""
+    ) -> list[Panel]:
+        """The five panels of a region of the truth, each of the size `shown`, (width, height)."""
+        size = region.right - region.left, region.bottom - region.top
+        truth = _cut(self.truth, region)
+
+        def panel(title: str, image: Image.Image, detail: str, times: int = 1) -> Panel:
+            return Panel(_shown(image, times, size, shown), title, detail)
+
+        def judged(title: str, picture: Picture) -> Panel:
+            part = _cut(picture, region)
+            psnr, ssim = compare(part, truth, self.upscaler.scale)
+            return panel(title, _image(part), f"{of}{shape_text(size)}\nY-PSNR {psnr:.2f} dB, SSIM {ssim:.4f}")
+
+        small = _cut(self.low, _divided(region, self.times))
+        titles = "input", "bicubic"
+        if self.upscaler.scale == 1:
+            titles = f"shrunk {self.times} times", "bicubic: the input"
+        return [
+            panel(titles[0], _image(small), of + shape_text(small.size), self.times),
+            judged(titles[1], self.bicubic),
+            panel(
+                "latent",
+                Image.fromarray(colours.paint(latent.values)),
+                f"{of}{shape_text(latent.shape)}\nfirst 3 principal components",
+                self.step * latent.reduced,
+            ),
+            judged(f"{self.name} output", self.output),
+            panel("ground truth", _image(truth), of + shape_text(size)),
+        ]
+
+
+def _upscaler(network: Network | Upscaler) -> Upscaler:
+    return (
+        network
+        if isinstance(network, Upscaler)
+        else Upscaler(network, next(network.parameters()).device.type, engine="torch")
+    )
+
+
+def _divided(region: Region, by: int) -> Region:
+    return Region(region.top // by, region.left // by, region.bottom // by, region.right // by)
+
+
+def _cut(picture: Picture, region: Region) -> Picture:
+    return replace(picture, pixels=picture.pixels[region.top : region.bottom, region.left : region.right])
+
+
+def _image(picture: Picture) -> Image.Image:
+    return to_pil(replace(picture, icc_profile=None)).convert("RGB")  # the sheet has one profile for all
+
+
+def _shown(image: Image.Image, times: int, size: tuple[int, int], shown: tuple[int, int]) -> Image.Image:
+    """Pixels repeated `times`, cut to a size, then enlarged by repeating or made smaller smoothly. (width, height)."""
+    if times > 1:
+        image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST).crop((0, 0, *size))
+    if shown[0] >= size[0] and shown[1] >= size[1]:
+        return image.resize(shown, Image.Resampling.NEAREST)
+    return image.resize(shown, Image.Resampling.LANCZOS, reducing_gap=3)
+
+
+def _fitted(w: int, h: int, box: int) -> tuple[int, int]:
+    """(width, height) at which a picture fills the box: small ones magnified by a whole number, large ones shrunk."""
+    longest = max(w, h)
+    if longest <= box:
+        times = min(box // longest, max(MOST_MAGNIFIED, LEAST_SHOWN // longest))
+        return w * times, h * times
+    return max(1, round(w * box / longest)), max(1, round(h * box / longest))
+
+
+def _central_part(ways: _Ways, side: int) -> Region:
+    """The central side x side pixels, or all there are."""
+    w, h = ways.truth.size
+    m = ways.multiple
+    ch, cw = (length if length <= side else side // m * m for length in (h, w))
+    top, left = (h - ch) // 2 // m * m, (w - cw) // 2 // m * m
+    return Region(top, left, top + ch, left + cw)
+
+
+def _telling_part(ways: _Ways, shown: tuple[int, int]) -> Region:
+    """Where bicubic errs most: a part that is about as large as `shown` when it is magnified ZOOM times."""
+    m = ways.multiple
+    w, h = ways.truth.size
+    cw, ch = (min(max(s // ZOOM, LEAST_PART), n) // m * m or n for s, n in zip(shown, (w, h), strict=True))
+    # The squared error of green, which is most of the luma, summed over squares that a part may begin at.
+    my, mx = min(m, h), min(m, w)
+    rows = []
+    for top in range(0, h - h % my, my):
+        here = slice(top, top + my), slice(0, w - w % mx), 1
+        error = (ways.bicubic.pixels[here].astype(np.int32) - ways.truth.pixels[here]) ** 2
+        rows.append(error.sum(axis=0).reshape(-1, mx).sum(axis=1))
+    total = np.pad(np.cumsum(np.cumsum(np.stack(rows), axis=0), axis=1), ((1, 0), (1, 0)))
+    ny, nx = ch // my, cw // mx
+    sums = total[ny:, nx:] - total[:-ny, nx:] - total[ny:, :-nx] + total[:-ny, :-nx]
+    y, x = np.unravel_index(np.argmax(sums), sums.shape)
+    top, left = int(y) * my, int(x) * mx
+    return Region(top, left, top + ch, left + cw)
+
+
+def _draw_frame(image: Image.Image, region: Region, ratio: float) -> None:
+    """Around a region; in black and white, so that it is seen on every colour."""
+    left, top, right, bottom = (round(side * ratio) for side in (region.left, region.top, region.right, region.bottom))
+    left, top = max(left, 3), max(top, 3)
+    right, bottom = min(right, image.width - 3), min(bottom, image.height - 3)
+    if right > left and bottom > top:
+        draw = ImageDraw.Draw(image)
+        draw.rectangle((left - 1, top - 1, right, bottom), outline="black")
+        draw.rectangle((left - 3, top - 3, right + 2, bottom + 2), outline="white", width=2)

@@ -1,0 +1,6 @@
+"""A training run, on one process or on many."""
+
+from sr_model.training.config import TrainConfig
+from sr_model.training.loop import train
+
+__all__ = ["TrainConfig", "train"]

@@ -1,0 +1,208 @@
+"""What decides how a training run goes."""
+
+import difflib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from sr_model import losses, presets, weights
+from sr_model.data import augment
+from sr_model.degradations import DEGRADATIONS
+from sr_model.errors import ConfigError
+from sr_model.model import SCALES
+
+# What may differ between a run and its resumption without making it another run.
+_FREE_ON_RESUME = {
+    "resume",
+    "init",
+    "run_dir",
+    "epochs",
+    "max_steps",
+    "lr",
+    "restarts",
+    "grad_clip",
+    "accumulate",
+    "workers",
+    "cache_gb",
+    "device",
+    "val_every",
+    "data",
+    "low_dir",
+    "high_dir",
+    "val_data",
+    "dry_run",
+}
+# Paths of somebody's machine have no place on a card that is published.
+_NOT_ON_THE_CARD = {
+    "data",
+    "low_dir",
+    "high_dir",
+    "val_data",
+    "run_dir",
+    "resume",
+    "init",
+    "device",
+    "workers",
+    "cache_gb",
+    "dry_run",
+}
+
+
+def _option(default: Any, help: str, **metadata: Any) -> Any:
+    return field(default=default, metadata={"help": help, **metadata})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides how a run goes. Each field is an option of train.py by the same name."""
+
+    preset: str = _option("base", "network to train", choices=tuple(presets.PRESETS))
+    network: str = _option("", "changes to the preset's network, such as skips=true,residual_blocks=2")
+    scale: int = _option(2, "how many times larger the output is, per side; pairs have their own", choices=SCALES)
+    data: tuple[str, ...] = _option(
+        (), "folder of photos, CSV of pairs or name of a public set; may be repeated (default: examples)"
+    )
+    low_dir: str | None = _option(None, "folder of a CSV's low-resolution files (default: found beside it)")
+    high_dir: str | None = _option(None, "folder of a CSV's high-resolution files (default: found beside it)")
+    val_data: str | None = _option(None, "the same to validate on (default: a part of --data is held out)")
+    val_fraction: float = _option(0.1, "part of --data that is held out where --val-data is not given")
+    degradation: str = _option(
+        "bicubic",
+        "how low resolution is made of photos; photo adds blur, noise and JPEG as phones and the web do",
+        choices=DEGRADATIONS,
+    )
+    augment: str = _option("", "what patches are changed by besides flips and quarter turns: rotation,scale,colour")
+    fit: str = _option(
+        "crop", "patches are cut out of pictures, or whole pictures are resized to one", choices=("crop", "resize")
+    )
+    epochs: int = _option(50, "how often each photo's area is covered, on average")
+    max_steps: int | None = _option(None, "end after this many steps, and let the learning rate fall over them")
+    batch_size: int = _option(8, "patches per step")
+    patch_size: int = _option(48, "side of a low-resolution patch in pixels")
+    lr: float = _option(1e-3, "learning rate of Adam after warm-up; it falls to 0 along a cosine")
+    warmup_steps: int = _option(200, "steps over which the learning rate rises from 0")
+    grad_clip: float = _option(0.05, "largest norm of a step's gradient; a larger one is scaled down, 0 is no limit")
+    accumulate: int = _option(1, "parts that a step's patches are computed in, one after another, to save memory")
+    restarts: int = _option(0, "how often the learning rate jumps up again, after falling in equal parts of the run")
+    loss: str = _option("l1", "what is minimised, such as l1=1,perceptual=0.1,adversarial=0.005")
+    ema: float = _option(0.999, "decay of the running mean of the weights, which is what is validated and kept")
+    precision: str = _option(
+        "auto",
+        "arithmetic of the training step; auto takes bfloat16 where the processor has it",
+        choices=("auto", "float32", "bfloat16"),
+    )
+    device: str = _option("auto", "cuda, cpu or auto")
+    seed: int = _option(0, "of the first weights, the split, the patches and their order")
+    val_every: int = _option(1000, "steps between validations; an epoch that is shorter is one interval")
+    workers: int = _option(0, "processes that prepare patches; 0 is enough on a CPU")
+    cache_gb: float = _option(4.0, "gigabytes of decoded photos in memory; what goes beyond is mapped from a file")
+    init: str | None = _option(
+        None, "weights to begin with: a preset, a folder or a .safetensors file; any scale; not read by a resumed run"
+    )
+    run_dir: str | None = _option(None, "folder that the run writes to (default: runs/<preset>-x<scale>)")
+    resume: bool = _option(False, "go on where the run in --run-dir was stopped or, where there is none, begin it")
+    dry_run: bool = _option(False, "say the plan and, from a few steps, how long it would take; write nothing")
+
+    def __post_init__(self) -> None:
+        presets.config(self.preset, self.scale, self.network)
+        augment.parse(self.augment)
+        for name in ("degradation", "fit"):
+            choices = next(f for f in fields(self) if f.name == name).metadata["choices"]
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{flag(name)} is {getattr(self, name)!r}; choose one of: {', '.join(choices)}.")
+        for name in ("epochs", "batch_size", "patch_size", "val_every", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{flag(name)} is {getattr(self, name)}; it must be at least 1.")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ConfigError(f"--max-steps is {self.max_steps}; it must be at least 1.")
+        if self.patch_size < 8:
+            raise ConfigError(f"--patch-size is {self.patch_size}; it must be at least 8 pixels.")
+        for name in ("warmup_steps", "restarts", "workers"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{flag(name)} is {getattr(self, name)}; it must not be negative.")
+        if not self.cache_gb >= 0:  # nor nan
+            raise ConfigError(f"--cache-gb is {self.cache_gb}; it must not be negative.")
+        if self.accumulate > self.batch_size:
+            raise ConfigError(f"--accumulate is {self.accumulate}; it can be at most --batch-size, {self.batch_size}.")
+        if not 0 < self.lr < 1:
+            raise ConfigError(f"--lr is {self.lr}; it must lie between 0 and 1.")
+        if self.grad_clip < 0:
+            raise ConfigError(f"--grad-clip is {self.grad_clip}; it must not be negative.")
+        if not 0 <= self.ema < 1:
+            raise ConfigError(f"--ema is {self.ema}; it must be at least 0 and less than 1.")
+        if not 0 < self.val_fraction < 1:
+            raise ConfigError(f"--val-fraction is {self.val_fraction}; it must lie between 0 and 1.")
+        least = losses.min_output_side(self.terms)
+        if self.min_side < least:
+            raise ConfigError(
+                f"--patch-size {self.patch_size} at x{self.scale} makes pictures of {self.min_side} pixels, and "
+                f"--loss {self.loss} needs {least}. Choose larger patches or a simpler loss."
+            )
+
+    @classmethod
+    def of_preset(cls, **given: Any) -> "TrainConfig":
+        """The settings that a preset is trained with, changed by those that are given.
+
+        Raises ConfigError for an unknown preset and for settings that do not exist.
+        """
+        known = [f.name for f in fields(cls)]
+        for name in given:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                raise ConfigError(f"There is no setting {name!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        preset = given.get("preset", "base")
+        scale = presets.default_scale(preset)
+        return cls(**{"scale": scale} | presets.PRESETS[preset].training | given)
+
+    @property
+    def terms(self) -> dict[str, float]:
+        """The loss's terms with their weights."""
+        return losses.parse(self.loss)
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether a discriminator is trained too."""
+        return "adversarial" in self.terms
+
+    @property
+    def is_of_pixels(self) -> bool:
+        """Whether the loss is of pixels alone, so that PSNR says which weights are best."""
+        return self.terms.keys() <= losses.OF_PIXELS
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.run_dir or f"runs/{weights.name(self.preset, self.scale)}")
+
+    @property
+    def min_side(self) -> int:
+        """Smallest side of a training picture, in high-resolution pixels."""
+        return self.patch_size * self.scale
+
+    @property
+    def resize(self) -> int | None:
+        """The side that whole pictures are resized to, in high-resolution pixels."""
+        return self.min_side if self.fit == "resize" else None
+
+    def check_same_run(self, begun: dict[str, Any]) -> None:
+        """Raise ConfigError where these settings, beside those that a run was begun with, make another run."""
+        for f in fields(self):
+            before, now = begun.get(f.name, f.default), _plain(getattr(self, f.name))
+            if f.name not in _FREE_ON_RESUME and before != now:
+                raise ConfigError(
+                    f"The run in {self.folder} was begun with {flag(f.name)} {before}, not {now}. "
+                    "Use the same, or another --run-dir."
+                )
+
+    def for_card(self) -> dict[str, Any]:
+        """The settings that a model card tells, as json has them."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name not in _NOT_ON_THE_CARD}
+
+
+def _plain(value: Any) -> Any:
+    """As json gives it back."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def flag(name: str) -> str:
+    """The option of train.py for a field."""
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,142 @@
+"""One step of training: its patches, its loss, its gradients."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from sr_model.data.patches import Patches, to_batch
+from sr_model.discriminator import discriminator_loss, generator_loss
+from sr_model.losses import Loss
+from sr_model.training.config import TrainConfig
+from sr_model.training.distributed import Group
+from sr_model.training.state import State
+
+# Learning rate of the discriminator, at the top of the schedule: it begins from nothing, whatever the network does.
+DISCRIMINATOR_LR = 5e-4
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a process computes at once: patches in [0, 1], and its weight in the step's mean."""
+
+    low: Tensor  # (N, 3, P, P)
+    high: Tensor  # (N, 3, scale * P, scale * P)
+    share: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a run is."""
+
+    steps: int
+    steps_per_epoch: int
+
+    @classmethod
+    def of(cls, config: TrainConfig, patches: int) -> "Plan":
+        """From the number of patches in an epoch."""
+        per_epoch = math.ceil(patches / config.batch_size)
+        return cls(config.max_steps or config.epochs * per_epoch, per_epoch)
+
+
+def batches(config: TrainConfig, patches: Patches, plan: Plan, group: Group, step: int) -> Iterator[list[Part]]:
+    """For each step from `step` to the end, the parts that are this process's."""
+    while step < plan.steps:
+        epoch, done = divmod(step, plan.steps_per_epoch)
+        last = min(plan.steps_per_epoch, done + plan.steps - step)
+        patches.epoch = epoch
+        order = patches.order(epoch)
+        items: list[list[int]] = []
+        shares: list[float] = []
+        for i in range(done, last):
+            batch = order[i * config.batch_size : (i + 1) * config.batch_size]
+            mine = batch[group.rank :: group.size]
+            for k in range(config.accumulate):
+                part = mine[k :: config.accumulate]
+                # With nothing to do a process computes something that does not count, so that none waits for it.
+                items.append(part or batch[:1])
+                shares.append(len(part) / len(batch) * group.size)
+        loader = DataLoader(patches, batch_sampler=items, num_workers=config.workers)
+        parts: list[Part] = []
+        for (low, high), share in zip(loader, shares, strict=True):
+            parts.append(Part(to_batch(low.to(group.device)), to_batch(high.to(group.device)), share))
+            if len(parts) == config.accumulate:
+                yield parts
+                parts = []
+        step += last - done
+
+
+def learning_rate(config: TrainConfig, plan: Plan, step: int) -> float:
+    """Linear warm-up, then cosines to 0 (Loshchilov and Hutter 2017), as a function of the step alone."""
+    rise = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    cycles = min(1.0, step / plan.steps) * (config.restarts + 1)
+    position = cycles % 1 if cycles < config.restarts + 1 else 1.0
+    return config.lr * rise * 0.5 * (1 + math.cos(math.pi * position))
+
+
+class Stepper:
+    """Changes a state by one step at a time; in several processes all of them take the same step."""
+
+    def __init__(self, config: TrainConfig, state: State, group: Group, bfloat16: bool) -> None:
+        self.config, self.state, self.group, self.bfloat16 = config, state, group, bfloat16
+        self.network = group.wrap(state.model)
+        self.loss = Loss(config.terms, group.device)
+        self.terms: dict[str, float] = {}  # of the last loss, each without its weight
+
+    def __call__(self, parts: list[Part], rate: float) -> tuple[float, bool]:
+        """Take a step at a learning rate; return the loss, and whether the step could be taken.
+
+        It is not where the loss or its gradient is no finite number in any process; then nothing has changed.
+        """
+        state = self.state
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate
+        state.optimizer.zero_grad(set_to_none=True)
+        if state.discriminator:
+            state.discriminator.requires_grad_(False)
+        total = 0.0
+        predictions = []
+        for part in parts:
+            with self.group.gradients(self.network, last=part is parts[-1]):
+                with self._autocast():
+                    prediction = self.network(part.low).float()
+                    terms = self.loss.parts(prediction, part.high)
+                    if state.discriminator:
+                        terms["adversarial"] = generator_loss(state.discriminator(prediction))
+                loss = self.loss.total(terms)
+                (loss * part.share).backward()
+            total += loss.item() * part.share
+            predictions.append(prediction.detach())
+        self.terms = {name: value.item() for name, value in terms.items()}
+        # At a high learning rate one odd batch can throw the weights off for good.
+        norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), self.config.grad_clip or math.inf)
+        # Asked of all: a loss can be no number in one process alone, and its gradient one all the same.
+        if self.group.any(not math.isfinite(total) or not math.isfinite(norm.item())):
+            return total, False
+        state.optimizer.step()
+        state.ema.update_parameters(state.model)
+        self._teach_discriminator(parts, predictions, rate)
+        return total, True
+
+    def _teach_discriminator(self, parts: list[Part], predictions: list[Tensor], rate: float) -> None:
+        network, optimizer = self.state.discriminator, self.state.discriminator_optimizer
+        if network is None or optimizer is None:
+            return
+        network.requires_grad_(True)
+        optimizer.zero_grad(set_to_none=True)
+        for part, prediction in zip(parts, predictions, strict=True):
+            with self._autocast():
+                loss = discriminator_loss(network(part.high), network(prediction))
+            (loss * part.share).backward()
+        self.group.average_gradients(network)
+        for group in optimizer.param_groups:
+            group["lr"] = DISCRIMINATOR_LR * rate / self.config.lr
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), math.inf)
+        if math.isfinite(norm.item()):
+            optimizer.step()
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.group.device.type, torch.bfloat16, enabled=self.bfloat16)

@@ -1,0 +1,59 @@
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from sr_model.errors import ConfigError
+from sr_model.training import TrainConfig
+
+
+@pytest.mark.parametrize(
+    ("values", "flag"),
+    [
+        ({"epochs": 0}, "--epochs"),
+        ({"batch_size": 0}, "--batch-size"),
+        ({"patch_size": 4}, "--patch-size"),
+        ({"max_steps": 0}, "--max-steps"),
+        ({"lr": 0.0}, "--lr"),
+        ({"grad_clip": -1.0}, "--grad-clip"),
+        ({"ema": 1.0}, "--ema"),
+        ({"val_fraction": 1.0}, "--val-fraction"),
+        ({"warmup_steps": -1}, "--warmup-steps"),
+        ({"loss": "l3"}, "--loss"),
+        ({"loss": "l1,vgg,perceptual"}, "--loss"),
+        ({"loss": "l1,adversarial", "scale": 1, "patch_size": 12}, "--patch-size"),
+        ({"accumulate": 0}, "--accumulate"),
+        ({"accumulate": 9}, "--batch-size"),
+        ({"restarts": -1}, "--restarts"),
+        ({"workers": -1}, "--workers"),
+        ({"augment": "mixup"}, "--augment"),
+        ({"degradation": "fog"}, "--degradation"),
+        ({"fit": "stretch"}, "--fit"),
+        ({"network": "depth=3"}, "--network"),
+        ({"preset": "giant"}, "no preset"),
+        ({"scale": 5}, "Scale 5"),
+    ],
+)
+def test_impossible_settings_are_refused_by_the_flag_s_name(values: dict[str, Any], flag: str) -> None:
+    """Before anything is read or written."""
+    with pytest.raises(ConfigError, match=flag):
+        TrainConfig(**values)
+
+
+def test_another_run_is_told_from_the_same_one_gone_on() -> None:
+    """What a run learns must stay; how long, how fast and where may change, and a younger setting has its default."""
+    begun = json.loads(json.dumps(dataclasses.asdict(TrainConfig(data=("photos",), init="base"))))
+    del begun["augment"]
+    TrainConfig(resume=True, epochs=99, lr=1e-4, data=("elsewhere",), run_dir="moved").check_same_run(begun)
+    others: dict[str, Any] = {"seed": 1, "loss": "mse", "batch_size": 4, "augment": "colour"}
+    for name, value in others.items():
+        with pytest.raises(ConfigError, match=f"--{name.replace('_', '-')} .*, not {value}"):
+            TrainConfig(**{name: value}).check_same_run(begun)
+
+
+def test_a_card_tells_no_path() -> None:
+    """What is published is what was learned, not where on somebody's machine."""
+    text = json.dumps(TrainConfig(data=("/here",), val_data="/here", init="/here", run_dir="/here").for_card())
+    assert "/here" not in text
+    assert json.loads(text)["batch_size"] == 8
