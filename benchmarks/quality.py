@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from sr_model import weights
+from sr_model.files import between_marks
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- quality: begin -->", "<!-- quality: end -->"
@@ -45,18 +46,11 @@ def cell(card: weights.Card, name: str, prefix: str = "") -> str:
     return f"{figures[f'{prefix}psnr']:.2f} / {figures[f'{prefix}ssim']:.4f}"
 
 
-def with_table(text: str) -> str:
-    """The README's text with the table between its two marks."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="put the table into the README")
     if parser.parse_args().write:
-        README.write_text(with_table(README.read_text()))
+        README.write_text(between_marks(README.read_text(), BEGIN, END, table()))
     else:
         print(table())
     return 0

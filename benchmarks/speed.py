@@ -12,6 +12,7 @@ from typing import Any
 
 from sr_model.benchmark.figures import heading
 from sr_model.benchmark.plot import NAMES, write_plot
+from sr_model.files import between_marks
 
 ROOT = Path(__file__).parent.parent
 README, JSON, PLOT = ROOT / "README.md", ROOT / "benchmarks" / "speed.json", ROOT / "docs" / "speed.png"
@@ -55,13 +56,6 @@ def section(report: dict[str, Any]) -> str:
     )
 
 
-def with_section(text: str, report: dict[str, Any]) -> str:
-    """The README's text with the section between its two marks."""
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{section(report)}\n{END}{after}"
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="put the table into the README and draw docs/speed.png")
@@ -70,7 +64,7 @@ def main() -> int:
         parser.error("run this first: python -m sr_model benchmark --json > benchmarks/speed.json")
     report = json.loads(JSON.read_text())
     if write:
-        README.write_text(with_section(README.read_text(), report))
+        README.write_text(between_marks(README.read_text(), BEGIN, END, section(report)))
         write_plot(report, PLOT)
     else:
         print(section(report))

@@ -7,7 +7,7 @@ in float32 and the same for all.
 import logging
 import warnings
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -127,7 +127,7 @@ class _Body(nn.Module):
         return self.network.body(x)
 
 
-def _converted(network: Network):  # type: ignore[no-untyped-def]  # openvino.Model, of a package that may be missing
+def _converted(network: Network) -> Any:  # openvino.Model, of a package that may be missing
     """The network's body as OpenVINO's model, with free height and width.
 
     By OpenVINO's PyTorch frontend, as `openvino.convert_model` does; that function would also report each use to its

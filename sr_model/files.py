@@ -39,3 +39,10 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         pass  # somebody else's, and alive
     return True
+
+
+def between_marks(text: str, begin: str, end: str, content: str) -> str:
+    """The text with what stands between two marks, each there once, replaced by lines of `content`."""
+    before, rest = text.split(begin, 1)
+    _, after = rest.split(end, 1)
+    return f"{before}{begin}\n{content}\n{end}{after}"

@@ -8,7 +8,7 @@ from typing import Any
 from sr_model import images, presets, weights
 from sr_model.errors import ConfigError, DataError
 from sr_model.evaluation import evaluate, shrink_picture
-from sr_model.files import write_atomically
+from sr_model.files import between_marks, write_atomically
 from sr_model.quantization import quantize
 from sr_model.upscale import Upscaler
 from sr_model.weights import Card
@@ -81,13 +81,14 @@ def quantize_preset(
     chosen = paths[:: -(-len(paths) // CALIBRATION)]
     lows = (shrink_picture(images.load(path), scale)[0] for path in chosen)
     quantized = quantize(network, (images.to_tensor(low.pixels) for low in lows))
-    before, after = (evaluate(Upscaler(n, "cpu").enlarge, scale, validation) for n in (network, quantized))
+    enlarge = Upscaler(quantized, "cpu").enlarge
+    before, after = (evaluate(way, scale, validation) for way in (Upscaler(network, "cpu").enlarge, enlarge))
     say(f"{weights.name(preset, scale)}: {_text(before)} on {before['set']}, in 8 bits {_text(after)}")
     if before["mean"]["psnr"] - after["mean"]["psnr"] > ALLOWED_LOSS:
         raise DataError(f"In 8 bits it loses more than {ALLOWED_LOSS} dB; nothing is changed.")
     metrics = {after["set"]: _figures(after)}
     for test in tests:
-        report = evaluate(Upscaler(quantized, "cpu").enlarge, scale, test)
+        report = evaluate(enlarge, scale, test)
         say(f"{weights.name(name, scale)}: {_text(report)} on {report['set']}")
         metrics[report["set"]] = _figures(report)
     card = weights.save(quantized, name, folder, card.training | {"calibrated_on": len(chosen)}, metrics)
@@ -100,9 +101,7 @@ def write_model_card(folder: Path) -> None:
     path = folder / "README.md"
     text = path.read_text(encoding="utf-8") if path.exists() else f"# Model card\n\n{BEGIN}\n{END}\n"
     if BEGIN in text and END in text:
-        before, rest = text.split(BEGIN, 1)
-        _, after = rest.split(END, 1)
-        write_atomically(path, f"{before}{BEGIN}\n{_table(folder)}\n{END}{after}".encode())
+        write_atomically(path, between_marks(text, BEGIN, END, _table(folder)).encode())
 
 
 def _table(folder: Path) -> str:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from sr_model.networks import Network
 
-LAST = "tail"  # begins the names of last layers, which stay in float: their levels would be seen as bands
+LAST = "tail"  # in the names of last layers, which stay in float: their levels would be seen as bands
 SIGNED, UNSIGNED = -128, 0  # the lowest of an input's 256 levels
 
 
@@ -57,7 +57,10 @@ class QuantizedConv2d(nn.Module):
 
 
 def quantize(network: Network, pictures: Iterable[Tensor]) -> Network:
-    """A copy in 8 bits, its ranges chosen on pictures (1, 3, H, W) in [0, 1] such as it will be given."""
+    """A copy in 8 bits, its ranges chosen on pictures (1, 3, H, W) in [0, 1] such as it will be given.
+
+    Raises ValueError where there is no picture.
+    """
     quantized = prepared(network)
     seen: dict[str, tuple[float, float]] = {}
     for name, x in _inputs(network, pictures):
@@ -83,6 +86,7 @@ def prepared(network: Network) -> Network:
 
 
 def is_quantized(network: nn.Module) -> bool:
+    """Whether any of its convolutions has 8-bit weights."""
     return any(isinstance(module, QuantizedConv2d) for module in network.modules())
 
 

@@ -25,6 +25,7 @@ from sr_model.benchmark.worker import Memory, measure
 from sr_model.cli import main
 from sr_model.errors import ConfigError
 from sr_model.evaluation import evaluate
+from sr_model.files import between_marks
 from sr_model.images import Picture
 from sr_model.upscale import enlarge_bicubic
 from tests.conftest import EXAMPLES, tiny_model
@@ -207,8 +208,9 @@ def test_labels_keep_apart(places: list[float]) -> None:
 
 def test_the_readme_s_table_has_every_case(report: dict[str, Any]) -> None:
     """A row for each, between the marks, which stay; putting it there again changes nothing."""
-    text = speed.with_section(speed.README.read_text(), report)
-    assert speed.with_section(text, report) == text
+    marks = speed.BEGIN, speed.END
+    text = between_marks(speed.README.read_text(), *marks, speed.section(report))
+    assert between_marks(text, *marks, speed.section(report)) == text
     rows = speed.table(report).splitlines()[2:]
     assert all(row in text for row in rows)
     assert [row.split(" | ")[:3] for row in rows] == [["| x2", "nano", "OpenVINO"], ["| x2", "nano", "torch"]]

@@ -9,9 +9,10 @@ from PIL import Image
 
 from sr_model import Upscaler, weights
 from sr_model.ancestors import ClassicConfig
-from sr_model.cli import main, train_main
+from sr_model.cli import main
 from sr_model.evaluation import evaluate
 from sr_model.images import open_image
+from sr_model.train_cli import train_main
 from tests.conftest import tiny_model
 
 
