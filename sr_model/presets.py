@@ -24,7 +24,7 @@ def _autoencoder(width: int, latent_width: int, encoder: int, latent: int, decod
     return AutoencoderConfig(2, width, latent_width, encoder, latent, decoder)
 
 
-_TUTORIAL = {"loss": "mse", "batch_size": 4, "patch_size": 128, "grad_clip": 0.0}
+_TUTORIAL = {"loss": "mse", "optimizer": "adam", "batch_size": 4, "patch_size": 128, "grad_clip": 0.0}
 PRESETS = {
     "nano": Preset(
         "Fast", "The same design, a twelfth of the size.", _autoencoder(16, 32, encoder=1, latent=1, decoder=1)

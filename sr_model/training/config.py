@@ -10,6 +10,7 @@ from sr_model.data import augment
 from sr_model.degradations import DEGRADATIONS
 from sr_model.errors import ConfigError
 from sr_model.model import SCALES
+from sr_model.training import optimizers
 
 # What may differ between a run and its resumption without making it another run.
 _FREE_ON_RESUME = {
@@ -32,6 +33,8 @@ _FREE_ON_RESUME = {
     "val_data",
     "dry_run",
 }
+# What a run had that was begun before there was a choice.
+_BEFORE = {"optimizer": "adam"}
 # Paths of somebody's machine have no place on a card that is published.
 _NOT_ON_THE_CARD = {
     "data",
@@ -79,7 +82,12 @@ class TrainConfig:
     max_steps: int | None = _option(None, "end after this many steps, and let the learning rate fall over them")
     batch_size: int = _option(8, "patches per step")
     patch_size: int = _option(48, "side of a low-resolution patch in pixels")
-    lr: float = _option(1e-3, "learning rate of Adam after warm-up; it falls to 0 along a cosine")
+    optimizer: str = _option(
+        "muon",
+        "what takes the steps; muon has Muon for the convolutions within the network and Adam for the rest",
+        choices=optimizers.CHOICES,
+    )
+    lr: float = _option(1e-3, "learning rate after warm-up; it falls to 0 along a cosine")
     warmup_steps: int = _option(200, "steps over which the learning rate rises from 0")
     grad_clip: float = _option(0.05, "largest norm of a step's gradient; a larger one is scaled down, 0 is no limit")
     accumulate: int = _option(1, "parts that a step's patches are computed in, one after another, to save memory")
@@ -106,7 +114,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         presets.config(self.preset, self.scale, self.network)
         augment.parse(self.augment)
-        for name in ("degradation", "fit"):
+        for name in ("degradation", "fit", "optimizer"):
             choices = next(f for f in fields(self) if f.name == name).metadata["choices"]
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{flag(name)} is {getattr(self, name)!r}; choose one of: {', '.join(choices)}.")
@@ -186,7 +194,7 @@ class TrainConfig:
     def check_same_run(self, begun: dict[str, Any]) -> None:
         """Raise ConfigError where these settings, beside those that a run was begun with, make another run."""
         for f in fields(self):
-            before, now = begun.get(f.name, f.default), _plain(getattr(self, f.name))
+            before, now = begun.get(f.name, _BEFORE.get(f.name, f.default)), _plain(getattr(self, f.name))
             if f.name not in _FREE_ON_RESUME and before != now:
                 raise ConfigError(
                     f"The run in {self.folder} was begun with {flag(f.name)} {before}, not {now}. "

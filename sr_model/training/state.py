@@ -10,6 +10,7 @@ from torch.optim.swa_utils import AveragedModel
 from sr_model import discriminator, presets
 from sr_model.discriminator import Discriminator
 from sr_model.networks import Network, build
+from sr_model.training import optimizers
 from sr_model.training.config import TrainConfig
 
 Tensors = list[Tensor] | tuple[Tensor, ...]
@@ -23,7 +24,7 @@ class State:
         network = build(presets.config(config.preset, config.scale, config.network), config.seed)
         self.model: Network = network.to(device).to(memory_format=torch.channels_last)
         self.ema = AveragedModel(self.model, multi_avg_fn=running_mean(config.ema))
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.lr, fused=True)
+        self.optimizers = optimizers.build(self.model, config.optimizer, config.lr)
         self.discriminator: Discriminator | None = None
         self.discriminator_optimizer: torch.optim.Adam | None = None
         if config.adversarial:
@@ -44,7 +45,9 @@ class State:
 
     def tensors(self) -> dict[str, Tensor]:
         """The networks' weights and the optimizers' moments, by name."""
-        tensors = _named("model", self.model) | _named("ema", self.ema) | _moments("optimizer", self.optimizer)
+        tensors = _named("model", self.model) | _named("ema", self.ema)
+        for name, optimizer in self.optimizers.items():
+            tensors |= _moments(name, optimizer)
         if self.discriminator and self.discriminator_optimizer:
             tensors |= _named("discriminator", self.discriminator)
             tensors |= _moments("discriminator_optimizer", self.discriminator_optimizer)
@@ -59,11 +62,12 @@ class State:
         """Take what `tensors` and `values` have given."""
         self.model.load_state_dict(_part(tensors, "model."))
         self.ema.load_state_dict(_part(tensors, "ema."))
-        _load_moments(self.optimizer, self.model, _part(tensors, "optimizer."))
+        for name, optimizer in self.optimizers.items():
+            _load_moments(optimizer, _part(tensors, f"{name}."))
         if self.discriminator and self.discriminator_optimizer:
             self.discriminator.load_state_dict(_part(tensors, "discriminator."))
             moments = _part(tensors, "discriminator_optimizer.")
-            _load_moments(self.discriminator_optimizer, self.discriminator, moments)
+            _load_moments(self.discriminator_optimizer, moments)
         self.step, self.seconds, self.best = values["step"], values["seconds"], values["best"]
         self.earlier = values.get("earlier", {})
         # Checkpoints that are older than these say nothing of them, and were written after validation.
@@ -92,9 +96,9 @@ def _moments(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]
     return {f"{prefix}.{i}.{key}": value for i, entry in state.items() for key, value in entry.items()}
 
 
-def _load_moments(optimizer: torch.optim.Optimizer, module: nn.Module, moments: dict[str, Tensor]) -> None:
+def _load_moments(optimizer: torch.optim.Optimizer, moments: dict[str, Tensor]) -> None:
     state = optimizer.state_dict()
-    parameters = list(module.parameters())
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for key, value in moments.items():
         index, _, entry = key.partition(".")
         if value.dim():

@@ -92,9 +92,7 @@ class Stepper:
         It is not where the loss or its gradient is no finite number in any process; then nothing has changed.
         """
         state = self.state
-        for group in state.optimizer.param_groups:
-            group["lr"] = rate
-        state.optimizer.zero_grad(set_to_none=True)
+        state.model.zero_grad(set_to_none=True)
         if state.discriminator:
             state.discriminator.requires_grad_(False)
         total = 0.0
@@ -116,7 +114,10 @@ class Stepper:
         # Asked of all: a loss can be no number in one process alone, and its gradient one all the same.
         if self.group.any(not math.isfinite(total) or not math.isfinite(norm.item())):
             return total, False
-        state.optimizer.step()
+        for optimizer in state.optimizers.values():
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
         state.ema.update_parameters(state.model)
         self._teach_discriminator(parts, predictions, rate)
         return total, True
