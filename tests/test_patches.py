@@ -90,6 +90,15 @@ def test_augmentation_by_name_changes_patches_and_nothing_is_black(photo: Image.
         assert not torch.equal(Patches(photos, 24, 2, seed=0, augmentation=(name,))[0][1], plain)
 
 
+def test_scale_leaves_half_of_the_patches_as_they_are() -> None:
+    """Sharper copies alone would teach nothing of photos at their own size."""
+    drawn = [augment.draw_warp(np.random.default_rng(seed), ("scale",)).factor for seed in range(1000)]
+    reduced = [factor for factor in drawn if factor != 1]
+    assert 450 < len(reduced) < 550
+    assert 0.5 <= min(reduced) < 0.51
+    assert 0.99 < max(reduced) < 1
+
+
 def test_a_photo_too_small_to_be_rotated_is_used_as_it_is(photo_folder: Path) -> None:
     """Nothing fails and nothing is left out."""
     low, high = Patches(load(photo_folder), 48, 2, seed=0, augmentation=("rotation", "scale"))[0]

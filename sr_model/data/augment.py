@@ -13,6 +13,7 @@ from sr_model.errors import ConfigError
 
 CHOICES = ("rotation", "scale", "colour")  # besides flips and quarter turns, which are always there
 MAX_ANGLE = 45.0  # degrees; quarter turns do the rest
+REDUCED = 0.5  # share of the patches that "scale" makes sharper; without the others real photos would not be learned
 MIN_FACTOR = 0.5
 BRIGHTNESS, CONTRAST, SATURATION = 0.1, 0.2, 0.3  # drawn from 1 - x to 1 + x; brightness is added, in parts of white
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
@@ -48,7 +49,9 @@ class Warp:
 def draw_warp(rng: np.random.Generator, names: Collection[str]) -> Warp:
     """Draws nothing for names that are not asked for."""
     angle = float(rng.uniform(-MAX_ANGLE, MAX_ANGLE)) if "rotation" in names else 0.0
-    factor = float(rng.uniform(MIN_FACTOR, 1)) if "scale" in names else 1.0
+    factor = 1.0
+    if "scale" in names and rng.random() < REDUCED:
+        factor = float(rng.uniform(MIN_FACTOR, 1))
     return Warp(angle, factor)
 
 
