@@ -22,7 +22,7 @@ from sr_model import presets
 from sr_model.data.patches import Patches
 from sr_model.devices import choose_device, limit_threads, supports_bfloat16
 from sr_model.networks import build
-from sr_model.training import TrainConfig, run, train
+from sr_model.training import TrainConfig, optimizers, run, train
 from sr_model.training.distributed import Group
 from sr_model.training.progress import Progress
 from sr_model.training.step import Part, Plan, Stepper, batches
@@ -52,7 +52,7 @@ def bare(preset: str, batch: int, patch: int, steps: int) -> Clock:
     device = choose_device()
     config = presets.config(preset, 2)
     network = build(config).to(device).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
+    taking_steps = optimizers.build(network, TrainConfig(preset=preset).optimizer, lr=1e-4)
     low = torch.rand(batch, 3, patch, patch, device=device).to(memory_format=torch.channels_last)
     high = torch.rand(batch, 3, 2 * patch, 2 * patch, device=device).to(memory_format=torch.channels_last)
     clock = Clock()
@@ -63,10 +63,11 @@ def bare(preset: str, batch: int, patch: int, steps: int) -> Clock:
                     prediction = network(low)
                 loss = torch.nn.functional.l1_loss(prediction.float(), high)
             with clock("backward"):
-                optimizer.zero_grad(set_to_none=True)
+                network.zero_grad(set_to_none=True)
                 loss.backward()
             with clock("optimizer"):
-                optimizer.step()
+                for optimizer in taking_steps.values():
+                    optimizer.step()
     return clock
 
 
