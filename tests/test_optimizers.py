@@ -37,7 +37,7 @@ def test_rare_directions_are_learned_as_fast_as_common_ones() -> None:
     """All singular values of a step are about the same, though the gradient's differ a thousandfold."""
     weight = kernel(16, 16, 3)
     before = weight.detach().clone()
-    left, _, right = torch.linalg.svd(torch.randn(16, 144), full_matrices=False)
+    left, _, right = torch.linalg.svd(kernel(16, 16, 3).detach().flatten(1), full_matrices=False)
     gradient = left @ torch.diag(torch.logspace(0, -3, 16)) @ right
     weight.grad = gradient.view(16, 3, 3, 16).permute(0, 3, 1, 2)
     KernelMuon([weight], lr=1.0).step()
