@@ -14,11 +14,12 @@ class KernelMuon(torch.optim.Muon):
     """torch's Muon (Jordan et al. 2024), which knows matrices alone, for kernels: a row for each output channel.
 
     Each step is the gradient's mean over time with all its singular values made about 1, so that rare directions
-    are learned as fast as common ones; as long as one of Adam's at the same learning rate (Liu et al. 2025).
+    are learned as fast as common ones; it is as long as one of Adam's at the same learning rate (Liu et al. 2025).
+    Kernels are (O, I, h, w), channels last, and must stay where they lie in memory.
     """
 
     def __init__(self, kernels: Iterable[nn.Parameter], lr: float) -> None:
-        self._kernels = list(kernels)  # (O, I, h, w), channels last
+        self._kernels = list(kernels)
         # They share the kernels' memory: a step of theirs is one of the kernels'.
         self._rows = [nn.Parameter(_rows(kernel.detach())) for kernel in self._kernels]
         super().__init__(self._rows, lr=lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
@@ -36,10 +37,10 @@ def _rows(kernel: Tensor) -> Tensor:
 
 
 def build(network: nn.Module, name: str, lr: float) -> dict[str, Optimizer]:
-    """The optimizers of a network, by the names that their moments have in a checkpoint.
+    """The optimizers of a network, channels last, by the names that their moments have in a checkpoint.
 
-    "adam" is Adam for everything. "muon" is Muon for all kernels but the first and the last convolution's, whose
-    channels are colours, and Adam for those and the biases.
+    `name` is one of CHOICES: "adam" is Adam for everything. "muon" is Muon for all kernels but the first and the last convolution's, whose
+    channels are colours, and Adam for those and the biases. Every step of a run is one of each.
     """
     kernels = [module.get_parameter("weight") for module in network.modules() if isinstance(module, nn.Conv2d)][1:-1]
     inner = {id(kernel) for kernel in kernels} if name == "muon" else set()
