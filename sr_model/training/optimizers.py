@@ -39,8 +39,8 @@ def _rows(kernel: Tensor) -> Tensor:
 def build(network: nn.Module, name: str, lr: float) -> dict[str, Optimizer]:
     """The optimizers of a network, channels last, by the names that their moments have in a checkpoint.
 
-    `name` is one of CHOICES: "adam" is Adam for everything. "muon" is Muon for all kernels but the first and the last convolution's, whose
-    channels are colours, and Adam for those and the biases. Every step of a run is one of each.
+    `name` is one of CHOICES: "adam" is Adam for everything; "muon" is Muon for all kernels but the first and the last
+    convolution's, whose channels are colours, and Adam for those and the biases. A step of the run is one of each.
     """
     kernels = [module.get_parameter("weight") for module in network.modules() if isinstance(module, nn.Conv2d)][1:-1]
     inner = {id(kernel) for kernel in kernels} if name == "muon" else set()
