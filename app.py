@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sr_model import weights
-from sr_model.cli import run
-from sr_model.engines import ENGINES
+from sr_model.commands.common import run
+from sr_model.inference.engines import ENGINES
+from sr_model.models import weights
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:

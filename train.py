@@ -2,7 +2,7 @@
 
 import sys
 
-from sr_model.train_cli import train_main
+from sr_model.commands.train import train_main
 
 if __name__ == "__main__":
     sys.exit(train_main())

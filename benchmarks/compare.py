@@ -1,9 +1,10 @@
 """Quality and speed beside what else one can install: `python -m benchmarks.compare --data Set5/`.
 
 Prints a table of Pillow's, OpenCV's and torch's ways to enlarge and of every preset on every engine: PSNR in dB and
-SSIM on the same pictures by the definition in sr_model/metrics.py, and milliseconds per megapixel of the result, from
-8-bit to 8-bit pixels, on one picture. OpenCV is optional (pip install opencv-contrib-python-headless), and the models
-of its dnn_superres are files that one fetches oneself. A preset of scale 1 gets what bicubic has enlarged.
+SSIM on the same pictures by the definition in sr_model/imaging/metrics.py, and milliseconds per megapixel of the
+result, from 8-bit to 8-bit pixels, on one picture. OpenCV is optional (pip install opencv-contrib-python-headless),
+and the models of its dnn_superres are files that one fetches oneself. A preset of scale 1 gets what bicubic has
+enlarged.
 """
 
 import argparse
@@ -20,15 +21,15 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from sr_model import images
-from sr_model.benchmark.figures import interquartile_range
 from sr_model.benchmark.measuring import LIMIT, choose, read_size
+from sr_model.benchmark.report import interquartile_range
 from sr_model.benchmark.worker import noise
-from sr_model.cli import run
-from sr_model.devices import available_cpus
-from sr_model.evaluation import evaluate
-from sr_model.images import Picture
-from sr_model.upscale import Upscaler, enlarge_bicubic
+from sr_model.commands.common import run
+from sr_model.evaluation.comparison import evaluate
+from sr_model.imaging import images
+from sr_model.imaging.images import Picture
+from sr_model.inference.devices import available_cpus
+from sr_model.inference.upscaler import Upscaler, enlarge_bicubic
 
 Enlarge = Callable[[Picture], Picture]
 # What makes a way to enlarge, where that is possible: loading waits for its turn, so that memory and threads are free.

@@ -7,8 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from sr_model import weights
-from sr_model.files import between_marks
+from sr_model.models import weights
+from sr_model.system.files import between_marks
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- quality: begin -->", "<!-- quality: end -->"

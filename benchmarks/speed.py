@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sr_model.benchmark.figures import heading
 from sr_model.benchmark.plot import NAMES, write_plot
-from sr_model.files import between_marks
+from sr_model.benchmark.report import heading
+from sr_model.system.files import between_marks
 
 ROOT = Path(__file__).parent.parent
 README, JSON, PLOT = ROOT / "README.md", ROOT / "benchmarks" / "speed.json", ROOT / "docs" / "speed.png"

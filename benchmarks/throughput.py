@@ -18,10 +18,9 @@ from unittest import mock
 import torch
 from rich.console import Console
 
-from sr_model import presets
 from sr_model.data.patches import Patches
-from sr_model.devices import choose_device, limit_threads, supports_bfloat16
-from sr_model.networks import build
+from sr_model.inference.devices import choose_device, limit_threads, supports_bfloat16
+from sr_model.networks import build, presets
 from sr_model.training import TrainConfig, optimizers, run, train
 from sr_model.training.distributed import Group
 from sr_model.training.progress import Progress

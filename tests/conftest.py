@@ -10,8 +10,8 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
-from sr_model.model import AutoencoderConfig
 from sr_model.networks import Config, Network, build
+from sr_model.networks.autoencoder import AutoencoderConfig
 
 # A slow or busy machine fails no law.
 settings.register_profile("patient", deadline=None)

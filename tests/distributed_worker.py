@@ -7,8 +7,8 @@ from safetensors.torch import save_file
 
 from sr_model.data.patches import Patches
 from sr_model.training import TrainConfig, distributed
+from sr_model.training.checkpoint import State
 from sr_model.training.distributed import Group
-from sr_model.training.state import State
 from sr_model.training.step import Plan, Stepper, batches, learning_rate
 from tests.test_patches import load
 

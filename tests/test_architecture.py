@@ -8,14 +8,15 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from sr_model import presets
-from sr_model.ancestors import ClassicConfig, KerasConfig
-from sr_model.architecture import DECODER, ENCODER, WHOLE, facts, latent_index, layers, summary
 from sr_model.errors import ConfigError
 from sr_model.figures.diagram import TITLES, arcs_of, draw, main_path, typeset
-from sr_model.figures.files import write_architecture
-from sr_model.model import SCALES, AutoencoderConfig, ResidualBlock, parameter_count
-from sr_model.networks import Config, build
+from sr_model.figures.save import write_architecture
+from sr_model.networks import Config, build, presets
+from sr_model.networks.architecture import DECODER, ENCODER, WHOLE, facts, latent_index, layers, summary
+from sr_model.networks.autoencoder import AutoencoderConfig
+from sr_model.networks.base import SCALES
+from sr_model.networks.layers import ResidualBlock, parameter_count
+from sr_model.networks.tutorials import ClassicConfig, KerasConfig
 from tests.conftest import randomised
 
 SMALL: list[Config] = [

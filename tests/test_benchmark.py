@@ -15,19 +15,20 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks import compare, speed
-from sr_model import Upscaler, weights
-from sr_model.architecture import layers
+from sr_model import Upscaler
 from sr_model.benchmark import measuring, worker
-from sr_model.benchmark.figures import figures, interquartile_range
 from sr_model.benchmark.measuring import Case, choose
 from sr_model.benchmark.plot import plot, spread
+from sr_model.benchmark.report import figures, interquartile_range
 from sr_model.benchmark.worker import Memory, measure
-from sr_model.cli import main
+from sr_model.commands.main import main
 from sr_model.errors import ConfigError
-from sr_model.evaluation import evaluate
-from sr_model.files import between_marks
-from sr_model.images import Picture
-from sr_model.upscale import enlarge_bicubic
+from sr_model.evaluation.comparison import evaluate
+from sr_model.imaging.images import Picture
+from sr_model.inference.upscaler import enlarge_bicubic
+from sr_model.models import weights
+from sr_model.networks.architecture import layers
+from sr_model.system.files import between_marks
 from tests.conftest import EXAMPLES, tiny_model
 
 CPU = torch.device("cpu")

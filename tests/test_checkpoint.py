@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sr_model.errors import DataError
-from sr_model.files import write_atomically
+from sr_model.system.files import write_atomically
 from sr_model.training import checkpoint
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from sr_model import devices
 from sr_model.errors import ConfigError
+from sr_model.inference import devices
 
 
 @pytest.mark.parametrize(("text", "most"), [("100000 100000", 1), ("250000 100000", 2), ("max 100000", 10**6)])

@@ -8,9 +8,9 @@ from PIL import Image
 from safetensors.torch import load, save
 from torch import Tensor
 
-from sr_model.discriminator import MIN_SIDE, Discriminator, build, discriminator_loss, generator_loss
-from sr_model.images import to_tensor
-from sr_model.model import parameter_count
+from sr_model.imaging.images import to_tensor
+from sr_model.losses.discriminator import MIN_SIDE, Discriminator, build, discriminator_loss, generator_loss
+from sr_model.networks.layers import parameter_count
 
 
 @pytest.fixture

@@ -9,10 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from sr_model import Upscaler, engines, presets, weights
-from sr_model.engines import HALF_LEVEL, OpenVinoEngine, TorchEngine, half_precision_error
+from sr_model import Upscaler
 from sr_model.errors import ConfigError
-from sr_model.networks import Network
+from sr_model.inference import engines
+from sr_model.inference.engines import HALF_LEVEL, OpenVinoEngine, TorchEngine, half_precision_error
+from sr_model.models import weights
+from sr_model.networks import Network, presets
 from tests.conftest import EXAMPLES, randomised, tiny_model
 from tests.test_networks import SMALL
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sr_model import features
 from sr_model.errors import ConfigError, WeightsError
-from sr_model.features import SQUEEZENET_MIN_SIDE, VGG19, SqueezeNet, feature_distance, squeezenet, vgg_distance
-from sr_model.images import open_image, to_tensor
-from sr_model.model import bicubic
-from sr_model.weights import SHIPPED
+from sr_model.imaging.images import open_image, to_tensor
+from sr_model.imaging.resampling import bicubic
+from sr_model.losses import features
+from sr_model.losses.features import SQUEEZENET_MIN_SIDE, VGG19, SqueezeNet, feature_distance, squeezenet, vgg_distance
+from sr_model.models.weights import SHIPPED
 from tests.conftest import EXAMPLES
 
 TABBY, EGYPTIAN_CAT, ESPRESSO, CUP = 281, 285, 967, 968

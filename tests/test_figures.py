@@ -8,20 +8,22 @@ import pytest
 import torch
 from PIL import Image
 
-from sr_model import images, presets, weights
-from sr_model.ancestors import ClassicConfig, KerasConfig
 from sr_model.data import Photo
 from sr_model.errors import ConfigError, ImageError, WeightsError
-from sr_model.evaluation import compare, shrink_picture
+from sr_model.evaluation.comparison import compare, shrink_picture
 from sr_model.figures import five_panels, sample_sheet, sheets
-from sr_model.figures.files import write_panels
 from sr_model.figures.latent import TILE, Colours, latent_of, latent_step
 from sr_model.figures.panels import Panel, grid
-from sr_model.images import Picture
-from sr_model.model import SCALES, AutoencoderConfig
-from sr_model.networks import Config
-from sr_model.tiling import Region
-from sr_model.upscale import Upscaler, enlarge_bicubic
+from sr_model.figures.save import write_panels
+from sr_model.imaging import images
+from sr_model.imaging.images import Picture
+from sr_model.imaging.tiles import Region
+from sr_model.inference.upscaler import Upscaler, enlarge_bicubic
+from sr_model.models import weights
+from sr_model.networks import Config, presets
+from sr_model.networks.autoencoder import AutoencoderConfig
+from sr_model.networks.base import SCALES
+from sr_model.networks.tutorials import ClassicConfig, KerasConfig
 from tests.conftest import randomised, tiny_model
 
 SMALL: list[Config] = [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sr_model.files import remove_leftovers, write_atomically
+from sr_model.system.files import remove_leftovers, write_atomically
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

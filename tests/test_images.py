@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from sr_model import images
 from sr_model.errors import ImageError
-from sr_model.images import from_pil, open_image, to_pil
+from sr_model.imaging import images
+from sr_model.imaging.images import from_pil, open_image, to_pil
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:

@@ -5,9 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sr_model import discriminator
 from sr_model.errors import ConfigError
-from sr_model.losses import NAMES, Loss, min_output_side, parse
+from sr_model.losses import NAMES, Loss, discriminator, min_output_side, parse
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from sr_model import images
-from sr_model.data.make_pairs import RECORD, example_sheet, write_pairs
+from sr_model.data.make_pairs import RECORD, write_pairs
 from sr_model.data.pairs import read_pairs
-from sr_model.degrade import shrink, soften
 from sr_model.errors import ConfigError, DataError
+from sr_model.figures.sheets import degradation_sheet
+from sr_model.imaging import images
+from sr_model.imaging.resampling import shrink, soften
 
 NAMES = ["a.png", "b.png", "c.png", "more_d.png"]
 
@@ -212,8 +213,8 @@ def test_impossible_settings_are_refused_by_name(photo_folder: Path, tmp_path: P
 def test_the_sheet_shows_the_original_beside_its_low_resolutions(photo: Image.Image, scale: int) -> None:
     """A sheet has three panels a row, is the same for one seed, and takes pictures smaller than a panel."""
     picture = images.from_pil(photo.crop((0, 0, 100, 80)))
-    sheet = example_sheet(picture, scale, seed=1, count=5)
+    sheet = degradation_sheet(picture, scale, seed=1, count=5)
     assert sheet.width > 3 * 99
     assert sheet.height > 2 * 78
-    assert sheet == example_sheet(picture, scale, seed=1, count=5)
-    assert sheet != example_sheet(picture, scale, seed=2, count=5)
+    assert sheet == degradation_sheet(picture, scale, seed=1, count=5)
+    assert sheet != degradation_sheet(picture, scale, seed=2, count=5)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from sr_model import images, metrics
-from sr_model.degrade import crop_to_multiple, enlarge, shrink
+from sr_model.imaging import images, metrics
+from sr_model.imaging.resampling import crop_to_multiple, enlarge, shrink
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from sr_model.data import named_sets
 from sr_model.data.named_sets import SETS, NamedSet, cache_folder, fetch
 from sr_model.errors import ConfigError, DataError
-from sr_model.images import find_images
+from sr_model.imaging.images import find_images
 from tests.file_server import ARCHIVE, PICTURES, Site, names, serving, tarred, zipped
 
 

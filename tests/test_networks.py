@@ -4,12 +4,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sr_model import presets
-from sr_model.ancestors import ClassicConfig, KerasConfig
 from sr_model.errors import ConfigError
-from sr_model.model import SCALES, AutoencoderConfig, bicubic, parameter_count
-from sr_model.networks import Config, build
-from sr_model.tiling import tiled
+from sr_model.imaging.resampling import bicubic
+from sr_model.imaging.tiles import tiled
+from sr_model.networks import Config, build, presets
+from sr_model.networks.autoencoder import AutoencoderConfig
+from sr_model.networks.base import SCALES
+from sr_model.networks.layers import parameter_count
+from sr_model.networks.tutorials import ClassicConfig, KerasConfig
 from tests.conftest import randomised
 
 SMALL = [

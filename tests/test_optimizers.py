@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from sr_model import networks, presets
+from sr_model import networks
 from sr_model.errors import ConfigError
+from sr_model.networks import presets
 from sr_model.training import TrainConfig, optimizers
 from sr_model.training.optimizers import KernelMuon
 

@@ -6,12 +6,13 @@ import pytest
 import torch
 from PIL import Image
 
-from sr_model import data, images
+from sr_model import data
 from sr_model.data import Photo, Preparation, augment
 from sr_model.data.augment import Warp
 from sr_model.data.patches import Patches, to_batch
-from sr_model.degrade import shrink
 from sr_model.errors import ConfigError
+from sr_model.imaging import images
+from sr_model.imaging.resampling import shrink
 
 
 def ignore(text: str) -> None:

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sr_model import data, images
+from sr_model import data
 from sr_model.data import ListedFile, Photo, Preparation, named_sets
-from sr_model.degrade import shrink
 from sr_model.errors import DataError
+from sr_model.imaging import images
+from sr_model.imaging.resampling import shrink
 
 
 def load(folder: Path, min_side: int = 32, **options: Any) -> tuple[list[Photo], list[str]]:

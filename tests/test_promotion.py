@@ -3,12 +3,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from sr_model import presets, promotion, weights
-from sr_model.cli import main
+from sr_model.commands.main import main
 from sr_model.errors import ConfigError, DataError
-from sr_model.evaluation import evaluate
-from sr_model.networks import build
-from sr_model.upscale import Upscaler
+from sr_model.evaluation import promotion
+from sr_model.evaluation.comparison import evaluate
+from sr_model.inference.upscaler import Upscaler
+from sr_model.models import weights
+from sr_model.networks import build, presets
 from tests.conftest import tiny_model
 
 

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 import sr_model
-from sr_model.cli import build_parser
+from sr_model.commands.main import build_parser
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

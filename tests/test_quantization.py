@@ -6,13 +6,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sr_model import Upscaler, images, presets, promotion, weights
-from sr_model.cli import main
-from sr_model.engines import OpenVinoEngine
+from sr_model import Upscaler
+from sr_model.commands.main import main
 from sr_model.errors import ConfigError, DataError, WeightsError
-from sr_model.evaluation import compare, shrink_picture
-from sr_model.quantization import QuantizedConv2d, is_quantized, quantize
-from sr_model.training import initial
+from sr_model.evaluation import promotion
+from sr_model.evaluation.comparison import compare, shrink_picture
+from sr_model.imaging import images
+from sr_model.inference.engines import OpenVinoEngine
+from sr_model.models import weights
+from sr_model.networks import presets
+from sr_model.networks.quantization import QuantizedConv2d, is_quantized, quantize
+from sr_model.training import run
 from tests.conftest import randomised, tiny_model
 
 SHIPPED = [(preset, scale) for preset, scale in weights.available() if preset.endswith(presets.INT8)]
@@ -150,7 +154,7 @@ def test_saved_equals_loaded(pictures: list[Tensor], tmp_path: Path) -> None:
 def test_8_bits_cannot_be_trained_on(pictures: list[Tensor]) -> None:
     """`--init` says to begin with the float weights."""
     with pytest.raises(ConfigError, match="8-bit weights"):
-        initial.transfer(quantize(tiny_model(), pictures), tiny_model())
+        run.transfer(quantize(tiny_model(), pictures), tiny_model())
 
 
 @pytest.fixture

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from sr_model import metrics, presets, weights
+from sr_model.imaging import metrics
+from sr_model.models import weights
+from sr_model.networks import presets
 from sr_model.training import TrainConfig, checkpoint, train, validation
 from sr_model.training.checkpoint import load_newest
 from tests.conftest import randomised

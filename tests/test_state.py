@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sr_model.training import TrainConfig
-from sr_model.training.state import State, running_mean
+from sr_model.training.checkpoint import State, running_mean
 
 
 def test_the_running_mean_forgets_the_start_and_then_decays() -> None:

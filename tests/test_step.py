@@ -6,8 +6,8 @@ import torch
 
 from sr_model.data.patches import Patches
 from sr_model.training import TrainConfig
+from sr_model.training.checkpoint import State
 from sr_model.training.distributed import Group
-from sr_model.training.state import State
 from sr_model.training.step import Plan, Stepper, batches, learning_rate
 from tests.test_patches import load
 

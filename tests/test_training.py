@@ -9,11 +9,11 @@ import torch
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sr_model import weights
 from sr_model.errors import ConfigError, DataError
-from sr_model.images import open_image
+from sr_model.imaging.images import open_image
 from sr_model.losses import LOSSES
-from sr_model.training import TrainConfig, run_folder, train
+from sr_model.models import weights
+from sr_model.training import TrainConfig, folder, train
 from sr_model.training.checkpoint import load_newest
 from sr_model.training.progress import Progress
 from tests.tiny_run import history, quiet, same, tiny_config
@@ -112,7 +112,7 @@ def test_many_steps_in_a_row_that_are_no_number_end_the_run(
 
 def test_a_run_in_a_folder_that_another_holds_is_refused(config: TrainConfig) -> None:
     """The lock is the process's: a run that has died holds nothing."""
-    with run_folder.hold(config.folder, resume=False), pytest.raises(ConfigError, match="Another process is training"):
+    with folder.hold(config.folder, resume=False), pytest.raises(ConfigError, match="Another process is training"):
         train(config, quiet())
     train(config, quiet())
 

@@ -21,15 +21,17 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from torch import Tensor
 
-from sr_model import evaluation, images, weights
-from sr_model.ancestors import ClassicConfig
 from sr_model.errors import ConfigError, ImageError, WeightsError
-from sr_model.images import Picture
+from sr_model.evaluation import comparison
+from sr_model.imaging import images
+from sr_model.imaging.images import Picture
+from sr_model.inference.upscaler import Upscaler, enlarge_bicubic
+from sr_model.models import weights
+from sr_model.networks.tutorials import ClassicConfig
 from sr_model.ui import cache, examples, handlers, limits, texts
 from sr_model.ui.handlers import Handlers, score_rows
-from sr_model.ui.models import Upscalers
+from sr_model.ui.upscalers import Upscalers
 from sr_model.ui.work import Job, Outcome, Progress, Score, perform
-from sr_model.upscale import Upscaler, enlarge_bicubic
 from tests.conftest import EXAMPLES, randomised, tiny_model
 
 
@@ -76,14 +78,14 @@ def test_pictures_shown_are_lossless_and_what_was_measured(desk: Handlers, uploa
     """Each file the viewer shows holds, pixel for pixel, what the library makes, and the numbers are of these files."""
     status, viewer = press(desk, upload(uploads, photo), mode="compare")
     assert status["kind"] == "done"
-    low, high = evaluation.shrink_picture(images.from_pil(photo), 2)
+    low, high = comparison.shrink_picture(images.from_pil(photo), 2)
     network = desk.upscalers.get("nano", 2).enlarge(low)
     expected = [enlarge_bicubic(low, 2), network, high]
     for pane, picture in zip(viewer["panes"], expected, strict=True):
         shown = images.load(pane["file"]["path"])
         assert np.array_equal(shown.pixels, picture.pixels)
         assert (pane["width"], pane["height"]) == picture.size
-    psnr, ssim = evaluation.compare(network, high, 2)
+    psnr, ssim = comparison.compare(network, high, 2)
     assert viewer["scores"][1]["psnr"] == f"{psnr:.2f} dB"
     assert viewer["scores"][1]["ssim"] == f"{ssim:.4f}"
 
@@ -97,7 +99,7 @@ def test_grey_pictures_are_measured_as_they_are_shown(trained: Path, uploads: Pa
     assert isinstance(outcome, Outcome)
     shown = images.from_pil(images.to_pil(outcome.panes[1].picture))
     reference = outcome.panes[2].picture
-    assert (outcome.scores[1].psnr, outcome.scores[1].ssim) == evaluation.compare(shown, reference, 2)
+    assert (outcome.scores[1].psnr, outcome.scores[1].ssim) == comparison.compare(shown, reference, 2)
 
 
 def test_without_a_reference_there_are_two_panes_and_no_numbers(desk: Handlers, uploads: Path) -> None:

@@ -6,12 +6,12 @@ import pytest
 import torch
 from PIL import Image
 
-from sr_model import presets, weights
 from sr_model.errors import ConfigError, WeightsError
-from sr_model.evaluation import compare, shrink_picture
-from sr_model.images import from_pil
-from sr_model.networks import build
-from sr_model.upscale import Upscaler, enlarge_bicubic
+from sr_model.evaluation.comparison import compare, shrink_picture
+from sr_model.imaging.images import from_pil
+from sr_model.inference.upscaler import Upscaler, enlarge_bicubic
+from sr_model.models import weights
+from sr_model.networks import build, presets
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from sr_model.training import run_folder
+from sr_model.training import folder
 from sr_model.training.config import TrainConfig, flag
 from sr_model.training.progress import Progress
 from sr_model.training.step import Part, Stepper
@@ -62,7 +62,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 def history(run: Path) -> list[dict[str, Any]]:
     """The validations that a run has written down; a line that is being written is none yet."""
-    file = run / run_folder.HISTORY
+    file = run / folder.HISTORY
     lines = file.read_text().splitlines(keepends=True) if file.exists() else []
     return [json.loads(line) for line in lines if line.endswith("\n")]
 

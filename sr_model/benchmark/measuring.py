@@ -20,11 +20,11 @@ from typing import Any
 
 import torch
 
-from sr_model import weights
-from sr_model.benchmark.figures import HEADER, figures, heading, line
-from sr_model.devices import available_cpus, choose_device, limit_threads
+from sr_model.benchmark.report import HEADER, figures, heading, line
 from sr_model.errors import ConfigError, WeightsError
-from sr_model.images import MAX_PIXELS
+from sr_model.imaging.images import MAX_PIXELS
+from sr_model.inference.devices import available_cpus, choose_device, limit_threads
+from sr_model.models import weights
 
 SIZES = ((256, 256), (640, 360), (1280, 720), (1920, 1080), (4000, 3000))  # width and height in pixels
 RUNS = 7

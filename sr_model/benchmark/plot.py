@@ -12,11 +12,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-from sr_model import weights
-from sr_model.benchmark.figures import heading
+from sr_model.benchmark.report import heading
 from sr_model.errors import ConfigError
 from sr_model.figures.drawing import INK, QUIET, own_settings
-from sr_model.files import write_atomically
+from sr_model.models import weights
+from sr_model.system.files import write_atomically
 
 # After Paul Tol's "muted" scheme, which colour-blind people tell apart; light ones are darker, for text on white.
 COLOURS = ("#332288", "#cc6677", "#117733", "#aa4499", "#858020", "#2f8fc4", "#882255", "#2f9284", "#b08a2a")

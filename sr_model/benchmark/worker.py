@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from sr_model.devices import limit_threads
 from sr_model.errors import SRError
-from sr_model.images import Picture
-from sr_model.upscale import Upscaler
+from sr_model.imaging.images import Picture
+from sr_model.inference.devices import limit_threads
+from sr_model.inference.upscaler import Upscaler
 
 FIRST = (64, 64)  # width and height of the picture that ends the start
 WARM_UP = 2.0  # seconds; a smaller picture is enlarged once as a whole
@@ -53,7 +53,7 @@ def measure(upscaler: Upscaler, memory: Memory, size: tuple[int, int], runs: int
     sentence, where one run would take longer than the limit.
     """
     # What is found by running the network is not what a program that enlarges pictures imports.
-    from sr_model.architecture import layers
+    from sr_model.networks.architecture import layers
 
     w, h = size
     memory.reset()

@@ -11,13 +11,12 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from sr_model import degrade, images, photo_degradation
-from sr_model.degradations import DEGRADATIONS, make_low
 from sr_model.errors import ConfigError, DataError, ImageError
-from sr_model.figures.panels import Panel, grid
-from sr_model.files import remove_leftovers, write_atomically
-from sr_model.images import Picture
-from sr_model.model import SCALES
+from sr_model.imaging import images, resampling
+from sr_model.imaging.degradations import DEGRADATIONS, make_low
+from sr_model.imaging.images import Picture
+from sr_model.networks.base import SCALES
+from sr_model.system.files import remove_leftovers, write_atomically
 
 HIGH, LOW, TABLE = "high res", "low res", "image_data.csv"
 RECORD = "degradation.json"  # how the pairs were made; marks a folder as written by `write_pairs`
@@ -65,12 +64,12 @@ def write_pairs(
         except ImageError as error:
             warn(f"{inside} is left out. {error}")
             continue
-        high = degrade.to_8bit(degrade.crop_to_multiple(images.to_tensor(picture.pixels), scale))
+        high = resampling.to_8bit(resampling.crop_to_multiple(images.to_tensor(picture.pixels), scale))
         if 0 in high.shape or max(high.shape) > MAX_SIDE:
             w, h = picture.size
             warn(f"{inside} is left out: it is {w}x{h}, and each side must have {scale} to {MAX_SIDE} pixels.")
             continue
-        low = degrade.soften(high, shrink) if shrink else make_low(high, scale, degradation, rng)
+        low = resampling.soften(high, shrink) if shrink else make_low(high, scale, degradation, rng)
         for folder, x in ((HIGH, high), (LOW, low)):
             images.save(_image(x, picture), target / folder / name)
         written.append(name)
@@ -80,27 +79,6 @@ def write_pairs(
         raise DataError(f"None of the {len(paths)} pictures in {source} can be used; each is named above.")
     write_atomically(target / TABLE, _table(written))
     return len(written)
-
-
-def example_sheet(picture: Picture, scale: int, seed: int, count: int = 8, side: int = 384) -> Image.Image:
-    """The centre of a picture and `count` low resolutions of it by `photo`, each under the steps that were drawn.
-
-    `side`: pixels of the high resolution that are shown, each way. The low ones are enlarged by repeating pixels. In
-    the captions, a resizing has its width, a blur its sigmas in pixels of the picture at that step, and noise its shot
-    noise (levels of 255) + read noise (thousandths of white).
-    """
-    w, h = picture.size
-    cw, ch = (min(side, n) // scale * scale for n in (w, h))
-    left, top = (w - cw) // 2, (h - ch) // 2
-    high = images.to_tensor(images.without_alpha(picture).pixels[top : top + ch, left : left + cw])
-    panels = [Panel(Image.fromarray(images.to_array(high)), "original", f"{cw}x{ch}")]
-    for i in range(count):
-        steps = photo_degradation.draw(ch, cw, scale, np.random.default_rng((seed, i)))
-        low = Image.fromarray(images.to_array(photo_degradation.apply(high, steps)))
-        half = (len(steps) + 1) // 2
-        lines = [", ".join(map(str, part)) for part in (steps[:half], steps[half:])]
-        panels.append(Panel(low.resize((cw, ch), Image.Resampling.NEAREST), lines[0] or "clean", lines[1]))
-    return grid([panels[i : i + 3] for i in range(0, len(panels), 3)])
 
 
 def _check_settings(scale: int, degradation: str, seed: int, shrink: int | None) -> None:

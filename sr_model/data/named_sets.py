@@ -14,7 +14,7 @@ from typing import IO, cast
 
 from sr_model.data.download import RemoteFile, Say, bytes_there, provide
 from sr_model.errors import ConfigError, DataError
-from sr_model.images import SUFFIXES
+from sr_model.imaging.images import SUFFIXES
 
 MARKER = ".complete"
 ELSEWHERE = "name another folder in the environment variable SR_MODEL_DATA."

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sr_model import images
 from sr_model.errors import DataError, ImageError
-from sr_model.model import SCALES
+from sr_model.imaging import images
+from sr_model.networks.base import SCALES
 
 COLUMNS = ("low_res", "high_res")
 MAX_BAD_SHARE = 0.01

@@ -11,12 +11,12 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from sr_model import images
 from sr_model.data import named_sets, pairs
 from sr_model.data.picture_cache import PictureCache
-from sr_model.degradations import make_low
-from sr_model.degrade import crop_to_multiple
 from sr_model.errors import DataError, ImageError
+from sr_model.imaging import images
+from sr_model.imaging.degradations import make_low
+from sr_model.imaging.resampling import crop_to_multiple
 
 T = TypeVar("T")
 Say = Callable[[str], None]

@@ -9,11 +9,11 @@ import textwrap
 from collections.abc import Sequence
 from itertools import groupby, pairwise
 
-from sr_model.architecture import DECODER, ENCODER, WHOLE, Layer, facts, latent_index, layers, shape_text
 from sr_model.figures.diagram_layout import Arc, Piece
 from sr_model.figures.diagram_page import draw_page
 from sr_model.figures.drawing import BICUBIC, CONV, ENDS, LARGER, OTHER, SMALLER, Page
 from sr_model.networks import Network
+from sr_model.networks.architecture import DECODER, ENCODER, WHOLE, Layer, facts, latent_index, layers, shape_text
 
 TITLES = {"encoder": "encoder", "decoder": "decoder", "network": "complete network"}
 MOST_BLOCKS = 3  # of longer series of residual blocks, the first and the last are drawn

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from sr_model import images
+from sr_model.imaging import images
+from sr_model.imaging.tiles import Region
 from sr_model.networks import Network
-from sr_model.tiling import Region
 
 TILE = 256  # input pixels; what comes before a latent takes much memory
 

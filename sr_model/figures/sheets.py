@@ -7,15 +7,16 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-from sr_model.architecture import shape_text
 from sr_model.data import Photo
-from sr_model.evaluation import compare, shrink_picture
+from sr_model.evaluation.comparison import compare, shrink_picture
 from sr_model.figures.latent import Colours, Latent, latent_of, latent_step
 from sr_model.figures.panels import Panel, grid
-from sr_model.images import Picture, to_pil
+from sr_model.imaging import degradations, images
+from sr_model.imaging.images import Picture, to_pil
+from sr_model.imaging.tiles import Region
+from sr_model.inference.upscaler import Upscaler, enlarge_bicubic
 from sr_model.networks import Network
-from sr_model.tiling import Region
-from sr_model.upscale import Upscaler, enlarge_bicubic
+from sr_model.networks.architecture import shape_text
 
 BOX = 480  # pixels; no panel of `five_panels` is wider or higher
 MOST_MAGNIFIED = 12  # times, a picture of few pixels
@@ -212,3 +213,24 @@ def _draw_frame(image: Image.Image, region: Region, ratio: float) -> None:
         draw = ImageDraw.Draw(image)
         draw.rectangle((left - 1, top - 1, right, bottom), outline="black")
         draw.rectangle((left - 3, top - 3, right + 2, bottom + 2), outline="white", width=2)
+
+
+def degradation_sheet(picture: Picture, scale: int, seed: int, count: int = 8, side: int = 384) -> Image.Image:
+    """The centre of a picture and `count` low resolutions of it by `photo`, each under the steps that were drawn.
+
+    `side`: pixels of the high resolution that are shown, each way. The low ones are enlarged by repeating pixels. In
+    the captions, a resizing has its width, a blur its sigmas in pixels of the picture at that step, and noise its shot
+    noise (levels of 255) + read noise (thousandths of white).
+    """
+    w, h = picture.size
+    cw, ch = (min(side, n) // scale * scale for n in (w, h))
+    left, top = (w - cw) // 2, (h - ch) // 2
+    high = images.to_tensor(images.without_alpha(picture).pixels[top : top + ch, left : left + cw])
+    panels = [Panel(Image.fromarray(images.to_array(high)), "original", f"{cw}x{ch}")]
+    for i in range(count):
+        steps = degradations.draw(ch, cw, scale, np.random.default_rng((seed, i)))
+        low = Image.fromarray(images.to_array(degradations.apply(high, steps)))
+        half = (len(steps) + 1) // 2
+        lines = [", ".join(map(str, part)) for part in (steps[:half], steps[half:])]
+        panels.append(Panel(low.resize((cw, ch), Image.Resampling.NEAREST), lines[0] or "clean", lines[1]))
+    return grid([panels[i : i + 3] for i in range(0, len(panels), 3)])

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from sr_model import losses, presets, weights
+from sr_model import losses
 from sr_model.data import augment
-from sr_model.degradations import DEGRADATIONS
 from sr_model.errors import ConfigError
-from sr_model.model import SCALES
+from sr_model.imaging.degradations import DEGRADATIONS
+from sr_model.models import weights
+from sr_model.networks import presets
+from sr_model.networks.base import SCALES
 from sr_model.training import optimizers
 
 # What may differ between a run and its resumption without making it another run.

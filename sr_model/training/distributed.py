@@ -9,7 +9,7 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from sr_model.devices import choose_device
+from sr_model.inference.devices import choose_device
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,27 @@
-"""Training that can go on where it was stopped, on one process or on many."""
+"""A training run from beginning to end, on one process or on many: it can go on where it was stopped."""
 
 import contextlib
+import math
+import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from sr_model.data.picture_cache import PictureCache
 from sr_model.errors import DataError
-from sr_model.training import distributed, run_data, run_folder
-from sr_model.training.announcement import announce, estimate
+from sr_model.models import weights
+from sr_model.networks.architecture import summary
+from sr_model.networks.layers import parameter_count
+from sr_model.training import distributed, folder
 from sr_model.training.config import TrainConfig
+from sr_model.training.folder import Output
 from sr_model.training.progress import Progress
-from sr_model.training.run import Run
-from sr_model.training.run_output import Output
-from sr_model.training.signals import stop_on_signal
+from sr_model.training.run import Run, load_data, photo_sets
 from sr_model.training.step import Part, learning_rate
 from sr_model.training.validation import StoppedError
 
+DRY_STEPS = 10  # of --dry-run, after one that warms up
 MAX_SKIPPED = 10  # steps in a row whose loss is no number
 
 
@@ -31,10 +37,10 @@ def train(config: TrainConfig, log: Progress | None = None) -> dict[str, float]:
         log = log or Progress(quiet=not group.is_first)
         resume = config.resume or distributed.was_restarted()
         if group.is_first and not config.dry_run:
-            stack.enter_context(run_folder.hold(config.folder, resume))
+            stack.enter_context(folder.hold(config.folder, resume))
         group.wait()
         cache = stack.enter_context(PictureCache(config.folder / "cache", config.cache_gb * 1e9, group.rank))
-        run = Run(config, group, *run_data.load(config, log, cache), log)
+        run = Run(config, group, *load_data(config, log, cache), log)
         if resume and run.can_go_on():
             run.go_on()
         else:
@@ -45,7 +51,7 @@ def train(config: TrainConfig, log: Progress | None = None) -> dict[str, float]:
         if config.dry_run:
             estimate(run)
             return {}
-        with stop_on_signal() as stopping, log, run_folder.told():
+        with stop_on_signal() as stopping, log, folder.told():
             _Training(run, stopping).go()
         return run.state.best
 
@@ -58,7 +64,7 @@ class _Training:
         self.skipped = 0  # steps in a row
         self.output: Output | None = None
         if run.group.is_first:
-            run_folder.cut_history(run.folder, run.state.validated)
+            folder.cut_history(run.folder, run.state.validated)
             self.output = Output(run)
 
     def go(self) -> None:
@@ -130,3 +136,67 @@ class _Training:
                 f"Best validation: {best['psnr']:.2f} dB at step {best['step']:,} (bicubic "
                 f"{best['bicubic_psnr']:.2f}). The weights and samples.png are in {self.run.folder}"
             )
+
+
+def announce(run: Run) -> None:
+    """Say what is trained, where, on what, and for how many steps."""
+    config, say, state, plan = run.config, run.log.say, run.state, run.plan
+    say(summary(state.model, (config.patch_size, config.patch_size)))
+    processes = f" in {run.group.size} processes" if run.group.size > 1 else ""
+    say(
+        f"{weights.name(config.preset, config.scale)}: {parameter_count(state.model):,} parameters, on "
+        f"{run.device.type} in {'bfloat16' if run.bfloat16 else 'float32'}{processes}"
+    )
+    sets = ", ".join(f"{name} {count}" for name, count in photo_sets(run.patches).items())
+    say(
+        f"{len(run.patches.photos)} photos for training ({sets}), "
+        f"{len(run.validation.pictures)} for validation (bicubic: {run.validation.bicubic:.2f} dB)"
+    )
+    say(
+        f"{plan.steps:,} steps of {config.batch_size} patches, {plan.steps_per_epoch:,} steps an epoch, "
+        f"validation every {run.interval:,}; the run is kept in {run.folder}"
+    )
+    if state.step:
+        say(f"Going on after step {state.step:,}")
+
+
+def estimate(run: Run) -> None:
+    """Say how long it will take, from a few real steps and one validation; the folder is not touched."""
+    done, warm = 0, time.monotonic()
+    for done, parts in enumerate(run.batches()):
+        run.stepper(parts, run.config.lr * 1e-3)
+        if done == 0:
+            warm = time.monotonic()  # the first step chooses algorithms
+        if done == DRY_STEPS:
+            break
+    seconds = (time.monotonic() - warm) / max(1, done)
+    began = time.monotonic()
+    run.validation(run.state.averaged)
+    validating = (time.monotonic() - began) * math.ceil(run.plan.steps / run.interval)
+    hours = (seconds * (run.plan.steps - run.state.step) + validating) / 3600
+    run.log.say(
+        f"Dry run: {1 / seconds:.1f} steps a second, {run.config.batch_size / seconds:.0f} images a second; the "
+        f"run would take {hours:.1f} hours, {validating / 3600:.1f} of them for validation. Nothing was written."
+    )
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[threading.Event]:
+    """Turn the first SIGINT or SIGTERM into an event, so that the step under way ends; the second one kills."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+
+    def handle(number: int, _frame: object) -> None:
+        event.set()
+        signal.signal(number, previous[signal.Signals(number)])
+
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in previous:
+        signal.signal(number, handle)
+    try:
+        yield event
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

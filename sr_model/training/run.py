@@ -1,20 +1,33 @@
-"""A training run: what it is made of, what it begins with, and what it goes on from."""
+"""A training run: what it is made of, its data, the weights it begins with, and what it goes on from."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
-from sr_model import weights
-from sr_model.data import Photo
+from torch import Tensor, nn
+
+from sr_model import data
+from sr_model.data import ListedFile, Photo, Preparation, augment
 from sr_model.data.patches import Patches
-from sr_model.devices import supports_bfloat16
-from sr_model.errors import ConfigError
-from sr_model.training import checkpoint, initial
+from sr_model.data.picture_cache import PictureCache
+from sr_model.errors import ConfigError, WeightsError
+from sr_model.inference.devices import supports_bfloat16
+from sr_model.models import weights
+from sr_model.models.weights import Card
+from sr_model.networks import Network, presets
+from sr_model.networks.quantization import is_quantized
+from sr_model.training import checkpoint, validation
+from sr_model.training.checkpoint import State
 from sr_model.training.config import TrainConfig
 from sr_model.training.distributed import Group
 from sr_model.training.progress import Progress
-from sr_model.training.state import State
 from sr_model.training.step import Part, Plan, Stepper, batches, learning_rate
 from sr_model.training.validation import Validation
+
+BUNDLED_PHOTOS = Path(__file__).parent.parent.parent / "examples"
+VALIDATION_PICTURES = 48  # at most this many are validated on, evenly spread over the sorted names
+VALIDATION_SIDE = 512  # pixels: only the centre of larger ones
 
 
 class Run:
@@ -47,8 +60,8 @@ class Run:
         """With the weights that --init names, if it does. Raises ConfigError and WeightsError."""
         if not self.config.init:
             return
-        model, card = initial.find(self.config.init, self.config.preset, self.config.scale)
-        taken, left = initial.transfer(model, self.state.model)
+        model, card = find_weights(self.config.init, self.config.preset, self.config.scale)
+        taken, left = transfer(model, self.state.model)
         self.state.averaged.load_state_dict(self.state.model.state_dict())
         self.state.earlier = card.training
         name = weights.name(card.preset, card.scale)
@@ -80,3 +93,82 @@ class Run:
         if self.group.is_first:
             meta = self.state.values() | {"config": asdict(self.config), "patches": len(self.patches)}
             checkpoint.save(self.folder / "checkpoints", self.state.step, self.state.tensors(), meta)
+
+
+def find_weights(source: str, preset: str, scale: int) -> tuple[Network, Card]:
+    """The network that --init names: a preset ("base", "base-x2"), a folder of weights, or a .safetensors file.
+
+    Of a preset or folder the weights of `scale` are taken or, where there are none, the nearest scale's. Raises
+    WeightsError and ConfigError.
+    """
+    path = Path(source)
+    if path.suffix == ".safetensors":
+        name, _, number = path.stem.rpartition("-x")
+        if not number.isdecimal():
+            raise ConfigError(f"--init {source}: a file of weights is named <preset>-x<scale>.safetensors.")
+        return weights.load(name, int(number), path.parent)
+    if path.is_dir():
+        return _nearest(source, preset, scale, path)
+    name, _, number = source.rpartition("-x")
+    if name in presets.PRESETS and number.isdecimal():
+        return weights.load(name, int(number))
+    if source in presets.PRESETS:
+        return _nearest(source, source, scale, weights.SHIPPED)
+    raise ConfigError(
+        f"--init {source}: there is no such folder, .safetensors file or preset. Presets: {', '.join(presets.PRESETS)}."
+    )
+
+
+def _nearest(source: str, preset: str, scale: int, folder: Path) -> tuple[Network, Card]:
+    scales = [s for name, s in weights.available(folder) if name == preset]
+    if not scales:
+        have = ", ".join(weights.name(*entry) for entry in weights.available(folder)) or "none"
+        raise WeightsError(f"--init {source}: there are no weights of {preset}; there are: {have}.")
+    return weights.load(preset, min(scales, key=lambda s: abs(s - scale)), folder)
+
+
+def transfer(source: nn.Module, target: nn.Module) -> tuple[list[str], list[str]]:
+    """Copy every tensor that both have in one shape; return the names (taken, left as they were).
+
+    Raises ConfigError where nothing fits, and for 8-bit weights.
+    """
+    if is_quantized(source):
+        raise ConfigError("--init: 8-bit weights cannot be trained on; begin with those that they were made of.")
+    given: dict[str, Tensor] = source.state_dict()
+    wanted: dict[str, Tensor] = target.state_dict()
+    taken = [name for name, value in wanted.items() if name in given and given[name].shape == value.shape]
+    left = [name for name in wanted if name not in taken]
+    if not taken:
+        raise ConfigError("--init: these weights are of another network; none of them fits.")
+    target.load_state_dict({name: given[name] for name in taken}, strict=False)
+    return taken, left
+
+
+def load_data(config: TrainConfig, log: Progress, cache: PictureCache) -> tuple[Patches, list[Photo]]:
+    """(what is trained on, whose pixels the cache keeps; what is validated on). Raises DataError."""
+
+    def listed(sources: Sequence[str | Path]) -> list[ListedFile]:
+        return data.list_files(sources, config.scale, log.warn, log.say, config.low_dir, config.high_dir)
+
+    files = listed(config.data or (BUNDLED_PHOTOS,))
+    if config.val_data:
+        training, held_out = files, listed((config.val_data,))
+    else:
+        training, held_out = data.split(files, config.val_fraction, config.seed)
+    log.say(f"Reading {len(training):,} photos for training and {len(held_out):,} for validation")
+    # Training makes low resolution anew for each patch, where it is not bicubic.
+    how = Preparation(config.scale, config.min_side, resize=config.resize, seed=config.seed)
+    photos = data.load_photos(training, how, log.warn, cache)
+    chosen = data.evenly(held_out, VALIDATION_PICTURES)
+    # Always of one seed: runs with others are compared on the same pictures.
+    least = max(4 * config.scale, validation.MIN_SIDE)
+    how = Preparation(config.scale, least, VALIDATION_SIDE, config.resize, config.degradation)
+    pictures = data.load_photos(chosen, how, log.warn)
+    augmentation = augment.parse(config.augment)
+    patches = Patches(photos, config.patch_size, config.scale, config.seed, config.degradation, augmentation)
+    return patches, pictures
+
+
+def photo_sets(patches: Patches) -> dict[str, int]:
+    """How many photos of which set, for the model card."""
+    return dict(Counter(photo.set_name for photo in patches.photos))

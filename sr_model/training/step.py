@@ -9,11 +9,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from sr_model.data.patches import Patches, to_batch
-from sr_model.discriminator import discriminator_loss, generator_loss
 from sr_model.losses import Loss
+from sr_model.losses.discriminator import discriminator_loss, generator_loss
+from sr_model.training.checkpoint import State
 from sr_model.training.config import TrainConfig
 from sr_model.training.distributed import Group
-from sr_model.training.state import State
 
 # Learning rate of the discriminator, at the top of the schedule: it begins from nothing, whatever the network does.
 DISCRIMINATOR_LR = 5e-4

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import torch
 
-from sr_model import features, images
 from sr_model.data import Photo
-from sr_model.degrade import enlarge, to_8bit
-from sr_model.metrics import score
+from sr_model.imaging import images
+from sr_model.imaging.metrics import score
+from sr_model.imaging.resampling import enlarge, to_8bit
+from sr_model.losses import features
 from sr_model.networks import Network
 from sr_model.training.config import TrainConfig
 from sr_model.training.distributed import Group

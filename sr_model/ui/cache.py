@@ -8,8 +8,8 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from sr_model import images
-from sr_model.images import Picture
+from sr_model.imaging import images
+from sr_model.imaging.images import Picture
 
 MAX_AGE = 50 * 60  # seconds; with the interval below, a picture is gone within an hour
 INTERVAL = 5 * 60

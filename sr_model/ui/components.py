@@ -14,7 +14,9 @@ HERE = Path(__file__).parent
 
 
 def asset(name: str) -> str:
-    return (HERE / name).read_text(encoding="utf-8")
+    """The text of an asset by its name, which is in one of the folders beside this file."""
+    (path,) = HERE.glob(f"*/{name}")
+    return path.read_text(encoding="utf-8")
 
 
 def file_data(path: Path) -> dict[str, Any]:

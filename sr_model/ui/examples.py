@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from sr_model import images
+from sr_model.imaging import images
 
 # What is shown, in this order, and the point (x, y in parts of the side) that the viewer looks at first.
 FOCUS = {

@@ -15,7 +15,7 @@ from sr_model.ui.cache import store_png
 from sr_model.ui.components import file_data
 from sr_model.ui.examples import Example
 from sr_model.ui.limits import uploaded_path
-from sr_model.ui.models import Upscalers
+from sr_model.ui.upscalers import Upscalers
 from sr_model.ui.work import AUTOENCODER, COMPARE, ENLARGE, Job, Outcome, Pane, Progress, Score, perform
 
 log = logging.getLogger(__name__)

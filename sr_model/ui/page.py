@@ -9,15 +9,15 @@ import gradio as gr
 from gradio.events import api
 from starlette.middleware import Middleware
 
-from sr_model import weights
-from sr_model.metrics import DEFINITION
-from sr_model.presets import find
+from sr_model.imaging.metrics import DEFINITION
+from sr_model.models import weights
+from sr_model.networks.presets import find
 from sr_model.ui import cache, components, texts
 from sr_model.ui.components import asset, refuse_addresses
 from sr_model.ui.examples import Example, load_examples
 from sr_model.ui.handlers import Handlers, chosen, scale_choice, waiting
 from sr_model.ui.limits import MAX_BYTES, BodyLimit
-from sr_model.ui.models import Upscalers
+from sr_model.ui.upscalers import Upscalers
 from sr_model.ui.work import COMPARE, ENLARGE, MODES
 
 SLOT = "enlargement"  # all that computes waits for one slot: two at once would each take twice as long

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sr_model import evaluation, images
 from sr_model.errors import ConfigError, ImageError
-from sr_model.images import Picture
+from sr_model.evaluation import comparison
+from sr_model.imaging import images
+from sr_model.imaging.images import Picture
+from sr_model.inference.upscaler import Upscaler
+from sr_model.models.weights import name as weights_name
 from sr_model.ui.limits import MAX_PIXELS, MAX_RESULT_PIXELS, safe_stem
-from sr_model.upscale import Upscaler
-from sr_model.weights import name as weights_name
 
 ENLARGE, COMPARE = "enlarge", "compare"
 MODES = (ENLARGE, COMPARE)
@@ -89,7 +90,7 @@ def perform(job: Job, upscaler: Upscaler) -> Iterator[Progress | Outcome]:
         pictures[REFERENCE] = as_shown(reference)
         for title in (plain, AUTOENCODER):
             yield finishing
-            scores.append(Score(title, *evaluation.compare(pictures[title], pictures[REFERENCE], job.scale)))
+            scores.append(Score(title, *comparison.compare(pictures[title], pictures[REFERENCE], job.scale)))
     yield finishing
     panes = tuple(Pane(title, picture, _file_name(title, job)) for title, picture in pictures.items())
     yield Outcome(panes, tuple(scores), low.size, step.seconds)
@@ -122,7 +123,7 @@ def _open(job: Job) -> tuple[Picture, Picture | None]:
     """(what is enlarged, what the result is measured against)."""
     picture = images.load(job.picture, MAX_PIXELS)
     if job.mode == COMPARE:
-        return evaluation.shrink_picture(picture, job.scale)
+        return comparison.shrink_picture(picture, job.scale)
     w, h = picture.size
     result = w * h * job.scale**2
     if result > MAX_RESULT_PIXELS:

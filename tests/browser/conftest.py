@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sr_model import weights
-from sr_model.ancestors import ClassicConfig
+from sr_model.models import weights
+from sr_model.networks.tutorials import ClassicConfig
 from tests.conftest import EXAMPLES, randomised, tiny_model
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"

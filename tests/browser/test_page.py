@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sr_model import evaluation, images
-from sr_model.model import Autoencoder
-from sr_model.upscale import Upscaler, best_tile, enlarge_bicubic
+from sr_model.evaluation import comparison
+from sr_model.imaging import images
+from sr_model.inference.upscaler import Upscaler, best_tile, enlarge_bicubic
+from sr_model.networks.autoencoder import Autoencoder
 from tests.browser.conftest import Visit
 from tests.conftest import EXAMPLES, tiny_model
 
@@ -20,7 +21,7 @@ SCREENSHOTS = Path(__file__).parent.parent.parent / "screenshots"
 
 
 def numbers(picture: images.Picture, reference: images.Picture) -> list[str]:
-    psnr, ssim = evaluation.compare(picture, reference, 2)
+    psnr, ssim = comparison.compare(picture, reference, 2)
     return [f"{psnr:.2f} dB", f"{ssim:.4f}"]
 
 
@@ -37,7 +38,7 @@ def test_compare_shows_three_pictures_and_their_true_numbers(visit: Visit, tmp_p
     visit.choose(CHELSEA)
     visit.press()
     assert visit.labels() == [("Bicubic", "450x300"), ("Autoencoder", "450x300"), ("Reference", "450x300")]
-    low, high = evaluation.shrink_picture(images.load(CHELSEA), 2)
+    low, high = comparison.shrink_picture(images.load(CHELSEA), 2)
     network, bicubic = Upscaler(tiny_model(), "cpu").enlarge(low), enlarge_bicubic(low, 2)
     names = ["chelsea-bicubic-x2.png", "chelsea-base-x2.png", "chelsea-reference.png"]
     for i, (name, picture) in enumerate(zip(names, (bicubic, network, high), strict=True)):
@@ -63,7 +64,7 @@ def test_enlarge_with_and_without_a_reference(visit: Visit, tmp_path: Path) -> N
     reference = Image.open(CHELSEA).convert("RGB").crop((0, 0, 121, 80))
     reference.save(tmp_path / "large.png")
     high = images.from_pil(reference.crop((0, 0, 120, 80)))
-    low, _ = evaluation.shrink_picture(high, 2)
+    low, _ = comparison.shrink_picture(high, 2)
     images.save(images.to_pil(low), tmp_path / "low.png")
     visit.choose(tmp_path / "low.png")
     visit.page.get_by_label("Enlarge", exact=True).check()

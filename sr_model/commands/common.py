@@ -1,0 +1,55 @@
+"""What commands share: errors as a sentence, and the options that choose a network."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from sr_model.data import list_of_pairs, pairs
+from sr_model.errors import ConfigError, SRError
+from sr_model.inference.devices import limit_threads
+from sr_model.inference.engines import ENGINES
+from sr_model.inference.upscaler import Upscaler
+from sr_model.models import weights
+from sr_model.networks import presets
+
+
+def run(work: Callable[[], int]) -> int:
+    """Exit status of `work`: its own, 2 for settings that are wrong, 1 for other errors that a person can mend."""
+    limit_threads()
+    try:
+        return work()
+    except SRError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+def add_network(parser: argparse.ArgumentParser, also: str = "") -> None:
+    """Options for a network: its preset, scale, weights, device, engine and tiles."""
+    parser.add_argument("--preset", default="base", metavar="NAME", help=f"which network (default: base){also}")
+    parser.add_argument("--scale", type=int, metavar="N", help="times larger, per side (default: the preset's, base 2)")
+    parser.add_argument("--weights", metavar="FOLDER", help="where its weights are (default: those shipped)")
+    parser.add_argument("--device", default="auto", help="cuda, cpu or auto (default: auto)")
+    parser.add_argument("--engine", default="auto", help=f"{', '.join(ENGINES)}: what runs it (default: auto)")
+    parser.add_argument(
+        "--tile", type=int, default=0, metavar="N", help="largest side of a tile in input pixels (default: the best)"
+    )
+
+
+def load_upscaler(options: argparse.Namespace) -> Upscaler:
+    """The network that `add_network`'s options name."""
+    folder = options.weights or weights.SHIPPED
+    return Upscaler.from_preset(options.preset, options.scale, options.device, folder, options.tile, options.engine)
+
+
+def chosen_scale(options: argparse.Namespace) -> int:
+    """The scale asked for; else that of the pairs to measure on; else the preset's."""
+    if options.scale:
+        return int(options.scale)
+    listing = list_of_pairs(Path(options.data)) if "data" in options else None
+    if listing:
+        return pairs.scale_of(listing)
+    return 2 if options.preset == "bicubic" else presets.default_scale(options.preset)

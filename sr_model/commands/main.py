@@ -1,0 +1,26 @@
+"""The command line `python -m sr_model COMMAND ...`."""
+
+import argparse
+from collections.abc import Sequence
+
+from sr_model.commands import benchmark, degrade, evaluate, figures, promote, quantize, upscale
+from sr_model.commands.common import run
+
+COMMANDS = (upscale, evaluate, benchmark, promote, quantize, figures, degrade)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`python -m sr_model`. Exit status 0 when everything asked for was done, 2 for a wrong call, else 1."""
+    options = build_parser().parse_args(arguments)
+    return run(lambda: options.work(options))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands with their options; each sets `work` to the function that does it."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sr_model", description="Enlarge pictures by an autoencoder, and measure how well it does."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add(commands)
+    return parser

@@ -1,0 +1,27 @@
+"""Put a run's weights into weights/, if they are better."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from sr_model.evaluation.promotion import promote
+from sr_model.models import weights
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to `python -m sr_model`."""
+    parser = commands.add_parser("promote", help="put a run's weights into weights/, if they are better")
+    parser.add_argument("run", type=Path, metavar="RUN_DIR", help="the folder that train.py has written")
+    parser.add_argument("--val-data", type=Path, required=True, metavar="SOURCE", help="pictures to compare on")
+    parser.add_argument(
+        "--test", type=Path, action="append", default=[], metavar="SOURCE", help="a set to measure too; may be repeated"
+    )
+    parser.add_argument("--weights", type=Path, metavar="FOLDER", help="where to put them (default: weights)")
+    parser.add_argument("--device", default="auto", help="cuda, cpu or auto (default: auto)")
+    parser.set_defaults(work=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    target = options.weights or weights.SHIPPED
+    promote(options.run, options.val_data, options.test, target, partial(print, flush=True), options.device)
+    return 0

@@ -1,0 +1,138 @@
+"""Into weights/, with json and model card, once it is measured: the best of a run, or the 8-bit version of a preset."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sr_model.errors import ConfigError, DataError
+from sr_model.evaluation.comparison import evaluate, shrink_picture
+from sr_model.imaging import images
+from sr_model.inference.upscaler import Upscaler
+from sr_model.models import weights
+from sr_model.models.weights import Card
+from sr_model.networks import presets
+from sr_model.networks.quantization import quantize
+from sr_model.system.files import between_marks, write_atomically
+
+CALIBRATION = 24  # photos
+ALLOWED_LOSS = 0.1  # dB
+BEGIN, END = "<!-- weights: begin -->", "<!-- weights: end -->"
+
+
+def promote(
+    run: Path,
+    validation: Path,
+    tests: Sequence[Path],
+    target: Path,
+    say: Callable[[str], None],
+    device: str = "auto",
+) -> Card:
+    """Install the best weights of a run folder into `target`, if they are better on the folder `validation`.
+
+    Both are measured by `evaluate`, as are the sets `tests`, whose figures go into the json too. Returns the new card.
+    Raises ConfigError where the run has no weights, or those of several presets, and DataError where it is not better:
+    then nothing has changed.
+    """
+    preset, scale = _only(run)
+    name = weights.name(preset, scale)
+    card = weights.read_card(preset, scale, run)
+    new = _measure(preset, scale, validation, run, device)
+    say(f"{name} of {run}: {_text(new)} on {new['set']}")
+    if (preset, scale) in weights.available(target):
+        old = _measure(preset, scale, validation, target, device)
+        say(f"{name} of {target}: {_text(old)}")
+        if new["mean"]["psnr"] <= old["mean"]["psnr"]:
+            raise DataError(
+                f"The weights of {run} are not better ({_text(new)}) than those in {target} ({_text(old)}); nothing is "
+                "changed. Train on, or promote another run."
+            )
+    metrics = card.metrics | {new["set"]: _figures(new)}
+    for test in tests:
+        report = _measure(preset, scale, test, run, device)
+        say(f"{name} of {run}: {_text(report)} on {report['set']}")
+        metrics[report["set"]] = _figures(report)
+    card = replace(card, metrics=metrics)
+    target.mkdir(parents=True, exist_ok=True)
+    write_atomically(target / f"{name}.safetensors", (run / f"{name}.safetensors").read_bytes())
+    weights.write_card(card, target)
+    write_model_card(target)
+    say(f"Installed {name} in {target}")
+    return card
+
+
+def quantize_preset(
+    preset: str,
+    scale: int,
+    photos: Path,
+    validation: Path,
+    tests: Sequence[Path],
+    folder: Path,
+    say: Callable[[str], None],
+) -> Card:
+    """Make the 8-bit version of a preset's weights in `folder`, if it is hardly less good on `validation`.
+
+    Its ranges are chosen on CALIBRATION of the photos below the folder `photos`. Returns the new card. Raises
+    DataError where it loses more than ALLOWED_LOSS: then nothing has changed.
+    """
+    name = preset + presets.INT8
+    network, card = weights.load(preset, scale, folder)
+    paths = images.find_images(photos)
+    if not paths:
+        raise DataError(f"There is no picture in {photos} to choose the ranges on.")
+    chosen = paths[:: -(-len(paths) // CALIBRATION)]
+    lows = (shrink_picture(images.load(path), scale)[0] for path in chosen)
+    quantized = quantize(network, (images.to_tensor(low.pixels) for low in lows))
+    enlarge = Upscaler(quantized, "cpu").enlarge
+    before, after = (evaluate(way, scale, validation) for way in (Upscaler(network, "cpu").enlarge, enlarge))
+    say(f"{weights.name(preset, scale)}: {_text(before)} on {before['set']}, in 8 bits {_text(after)}")
+    if before["mean"]["psnr"] - after["mean"]["psnr"] > ALLOWED_LOSS:
+        raise DataError(f"In 8 bits it loses more than {ALLOWED_LOSS} dB; nothing is changed.")
+    metrics = {after["set"]: _figures(after)}
+    for test in tests:
+        report = evaluate(enlarge, scale, test)
+        say(f"{weights.name(name, scale)}: {_text(report)} on {report['set']}")
+        metrics[report["set"]] = _figures(report)
+    card = weights.save(quantized, name, folder, card.training | {"calibrated_on": len(chosen)}, metrics)
+    write_model_card(folder)
+    return card
+
+
+def write_model_card(folder: Path) -> None:
+    """Put the table of all weights of a folder between the two marks of its README.md, which is made if missing."""
+    path = folder / "README.md"
+    text = path.read_text(encoding="utf-8") if path.exists() else f"# Model card\n\n{BEGIN}\n{END}\n"
+    if BEGIN in text and END in text:
+        write_atomically(path, between_marks(text, BEGIN, END, _table(folder)).encode())
+
+
+def _table(folder: Path) -> str:
+    lines = ["| weights | parameters | trained | on | sha256 |", "|---|---|---|---|---|"]
+    for preset, scale in weights.available(folder):
+        card = weights.read_card(preset, scale, folder)
+        sets = ", ".join(f"{name} {count}" for name, count in card.training.get("sets", {}).items())
+        hours = card.training.get("hours", 0)
+        lines.append(
+            f"| {weights.name(preset, scale)} | {card.parameters:,} | {hours:.1f} h | {sets} | `{card.sha256[:12]}` |"
+        )
+    return "\n".join(lines)
+
+
+def _only(run: Path) -> tuple[str, int]:
+    found = weights.available(run)
+    if len(found) != 1:
+        have = ", ".join(weights.name(*entry) for entry in found) or "none"
+        raise ConfigError(f"A run folder holds the weights of one network; in {run} there are: {have}.")
+    return found[0]
+
+
+def _measure(preset: str, scale: int, source: Path, folder: Path, device: str) -> dict[str, Any]:
+    return evaluate(Upscaler.from_preset(preset, scale, device, folder).enlarge, scale, source)
+
+
+def _figures(report: dict[str, Any]) -> dict[str, float]:
+    return {"pictures": len(report["pictures"]), **{key: round(value, 4) for key, value in report["mean"].items()}}
+
+
+def _text(report: dict[str, Any]) -> str:
+    return f"{report['mean']['psnr']:.3f} dB"

@@ -1,0 +1,292 @@
+"""The only border between image files and tensors: decode, orientation, colour, alpha, 16 bits, grey, encode."""
+
+import io
+import os
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+
+# Only to be there: without these two, Pillow would load its forty others when the first picture is opened.
+import PIL.AvifImagePlugin
+import PIL.WebPImagePlugin  # noqa: F401
+import torch
+from PIL import ExifTags, Image, ImageChops, ImageCms, ImageFilter, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from sr_model.errors import ImageError
+from sr_model.system.files import write_atomically
+
+Result = TypeVar("Result")
+
+# An allowlist: Pillow knows some forty more, and among them are formats that run programs or take seconds to refuse.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "AVIF")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".avif")
+WRITABLE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
+MAX_PIXELS = 64_000_000
+MAX_PROFILE_BYTES = 1_000_000
+
+_FORMAT_NAMES = "PNG, JPEG, WebP, BMP, GIF or AVIF"
+# What Pillow raises on corrupt files, found by feeding it corpora of them.
+_DECODE_ERRORS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    TypeError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    EOFError,
+    struct.error,
+    MemoryError,
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture, as a person sees it: turned upright, with nothing hidden in it but its colour profile."""
+
+    pixels: np.ndarray  # (H, W, 3) RGB, uint8 or uint16; grey pictures have three equal channels
+    alpha: np.ndarray | None = None  # (H, W), of the same type
+    grey: bool = False  # written as grey again
+    icc_profile: bytes | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) in pixels, in Pillow's order."""
+        h, w = self.pixels.shape[:2]
+        return w, h
+
+
+def open_image(source: str | os.PathLike | bytes | BinaryIO, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode the first frame of an image file, turned upright as its EXIF orientation says.
+
+    Only FORMATS are tried, and the size in the header is checked before anything is decoded. Raises ImageError with
+    a sentence for everything else: not an image, cut off, damaged, too many pixels, no such file.
+    """
+
+    def decode(image: Image.Image) -> Image.Image:
+        image.load()
+        return ImageOps.exif_transpose(image)
+
+    return _opened(source, max_pixels, decode)
+
+
+def read_size(source: str | os.PathLike | bytes | BinaryIO, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """(width, height) of the upright picture from the file's header, without decoding it. Raises ImageError."""
+
+    def upright(image: Image.Image) -> tuple[int, int]:
+        w, h = image.size
+        return (h, w) if image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8) else (w, h)
+
+    return _opened(source, max_pixels, upright)
+
+
+def _opened(
+    source: str | os.PathLike | bytes | BinaryIO, max_pixels: int, work: Callable[[Image.Image], Result]
+) -> Result:
+    stream = io.BytesIO(source) if isinstance(source, bytes) else source
+    try:
+        with Image.open(stream, formats=FORMATS) as image:
+            w, h = image.size
+            if w * h > max_pixels:
+                raise ImageError(f"The picture has {w}x{h} = {w * h / 1e6:.1f} million pixels; {_limit(max_pixels)}")
+            return work(image)
+    except FileNotFoundError:
+        raise ImageError("There is no such file.") from None
+    except (IsADirectoryError, PermissionError) as error:
+        raise ImageError(f"The file cannot be read: {error.strerror}.") from None
+    except Image.DecompressionBombError:  # Pillow's own limit, which is higher
+        raise ImageError(f"The picture has too many pixels; {_limit(max_pixels)}") from None
+    except UnidentifiedImageError:
+        raise ImageError(
+            f"This is not an image that can be read here, or it begins damaged. Allowed are {_FORMAT_NAMES} files."
+        ) from None
+    except _DECODE_ERRORS as error:
+        detail = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ImageError(f"The image file is damaged or cut off ({detail}). Save or download it again.") from None
+
+
+def load(source: str | os.PathLike | bytes | BinaryIO, max_pixels: int = MAX_PIXELS) -> Picture:
+    """`open_image` and `from_pil` in one: an image file as a `Picture`. Raises ImageError."""
+    return from_pil(open_image(source, max_pixels))
+
+
+def from_pil(image: Image.Image) -> Picture:
+    """A Pillow image of any mode as a `Picture`. 16-bit grey keeps its bits; CMYK and others become 8-bit RGB."""
+    profile = _valid_profile(image)
+    mode = image.mode
+    if mode.startswith("I;16"):
+        grey16 = np.asarray(image).astype(np.uint16)
+        return Picture(np.repeat(grey16[..., None], 3, axis=2), grey=True, icc_profile=profile)
+    if mode in ("I", "F"):
+        raise ImageError("Pictures of 32 bits per channel are not supported. Please save it with 8 or 16 bits.")
+
+    transparent = "A" in image.getbands() or "transparency" in image.info
+    grey = mode in ("1", "L", "LA", "La")
+    if mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        image, profile = _to_srgb(image, profile), None
+    if transparent:
+        rgba = np.asarray(image.convert("RGBA"))
+        return Picture(rgba[..., :3].copy(), alpha=rgba[..., 3].copy(), grey=grey, icc_profile=profile)
+    return Picture(np.asarray(image.convert("RGB")).copy(), grey=grey, icc_profile=profile)
+
+
+def to_pil(picture: Picture) -> Image.Image:
+    """The inverse of `from_pil`: mode L, LA, RGB, RGBA or I;16, with the colour profile and nothing else."""
+    # The network sees three equal channels of a grey picture and may return them a level apart.
+    pixels = mean_channel(picture.pixels) if picture.grey else picture.pixels
+    alpha = picture.alpha
+    if pixels.dtype == np.uint16 and not (picture.grey and alpha is None):
+        pixels, alpha = _to_uint8(pixels), None if alpha is None else _to_uint8(alpha)
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    if alpha is not None:
+        image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
+    if picture.icc_profile:
+        image.info["icc_profile"] = picture.icc_profile
+    return image
+
+
+def to_tensor(pixels: np.ndarray) -> Tensor:
+    """(H, W, 3) or (H, W) of uint8 or uint16 -> (1, C, H, W) float32 in [0, 1], channels last in memory."""
+    levels = np.iinfo(pixels.dtype).max
+    array = pixels[..., None] if pixels.ndim == 2 else pixels
+    x = torch.from_numpy(array.astype(np.float32)).permute(2, 0, 1).unsqueeze(0)
+    return x / levels
+
+
+def to_array(x: Tensor, dtype: type | np.dtype = np.uint8) -> np.ndarray:
+    """(1, C, H, W) in [0, 1] -> (H, W, C), or (H, W) for one channel; clamped, then rounded to the type's levels."""
+    levels = np.iinfo(dtype).max
+    rounded = x[0].mul(levels).round_().clamp_(0, levels)
+    if np.dtype(dtype) == np.uint8:  # the one type of these that torch converts to, with all threads
+        rounded = rounded.to(torch.uint8)
+    array = rounded.permute(1, 2, 0).contiguous().cpu().numpy().astype(dtype, copy=False)
+    return array[..., 0] if array.shape[2] == 1 else array
+
+
+def mean_channel(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, 3) -> (H, W): the rounded mean of the channels, of the same type."""
+    total = pixels[..., 0].astype(np.uint32) + pixels[..., 1] + pixels[..., 2]
+    return ((total + 1) // 3).astype(pixels.dtype)
+
+
+def without_alpha(picture: Picture) -> Picture:
+    """The picture laid on white, for measuring and training."""
+    if picture.alpha is None:
+        return picture
+    levels = np.iinfo(picture.pixels.dtype).max
+    cover = picture.alpha[..., None].astype(np.float32) / levels
+    pixels = (picture.pixels * cover + levels * (1 - cover)).round().astype(picture.pixels.dtype)
+    return replace(picture, pixels=pixels, alpha=None)
+
+
+def bleed_colours(picture: Picture) -> Picture:
+    """Give fully transparent pixels the colour of what is visible nearby.
+
+    What a file stores there is arbitrary, often black, and would seep into the visible edge when enlarged.
+    """
+    if picture.alpha is None or picture.alpha.all() or not picture.alpha.any():
+        return picture
+    cover = Image.fromarray(_to_uint8(picture.alpha))
+    colours = Image.fromarray(_to_uint8(picture.pixels))
+    visible = ImageChops.multiply(colours, cover.convert("RGB"))
+    blur = ImageFilter.GaussianBlur(4)
+    weight = np.asarray(cover.filter(blur), np.float32)[..., None]
+    near = np.asarray(visible.filter(blur), np.float32) * 255 / np.maximum(weight, 1)
+    levels = np.iinfo(picture.pixels.dtype).max
+    filled = (near.clip(0, 255) * (levels / 255)).round().astype(picture.pixels.dtype)
+    return replace(picture, pixels=np.where(picture.alpha[..., None] == 0, filled, picture.pixels))
+
+
+def encode(image: Image.Image, suffix: str = ".png") -> bytes:
+    """The bytes of a file, by its ending: PNG and WebP without loss, JPEG at quality 95, laid on white.
+
+    Nothing is kept but pixels and the colour profile: EXIF may hold the place where the photo was taken. PNG settings
+    are those that write 4 megapixels in a fifth of the time that Pillow's defaults take, and no larger.
+    """
+    buffer = io.BytesIO()
+    profile = image.info.get("icc_profile")
+    if suffix == ".png":
+        image.save(buffer, "PNG", compress_level=1, compress_type=3, icc_profile=profile)  # type 3: run lengths
+    elif suffix == ".webp":
+        image.save(buffer, "WEBP", lossless=True, method=0, exact=True, icc_profile=profile)
+    else:
+        flat = to_pil(without_alpha(from_pil(image)))
+        if flat.mode == "I;16":
+            flat = Image.fromarray(_to_uint8(np.asarray(flat)))
+        flat.save(buffer, "JPEG", quality=95, subsampling=0, icc_profile=profile)
+    return buffer.getvalue()
+
+
+def save(image: Image.Image, path: str | os.PathLike) -> None:
+    """Write PNG, lossless WebP or JPEG, as the name's ending says, whole or not at all; missing folders are made.
+
+    Raises ImageError where the ending is not one of WRITABLE_SUFFIXES, or the folder cannot be written.
+    """
+    path = Path(path)
+    check_writable(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, encode(image, path.suffix.lower()))
+    except OSError as error:
+        raise ImageError(f"{path.name} cannot be written: {error.strerror or error}.") from None
+
+
+def check_writable(path: Path) -> None:
+    """Raise ImageError unless the name's ending is one that `save` writes."""
+    if path.suffix.lower() not in WRITABLE_SUFFIXES:
+        raise ImageError(
+            f"Cannot write {path.name!r}: its ending must be one of {', '.join(WRITABLE_SUFFIXES)} "
+            "(PNG and WebP are written without loss)."
+        )
+
+
+def find_images(folder: str | os.PathLike) -> list[Path]:
+    """All files below a folder whose ending is in SUFFIXES, sorted; hidden files and folders are passed over."""
+    folder = Path(folder)
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+
+
+def _limit(max_pixels: int) -> str:
+    return f"at most {max_pixels / 1e6:g} million are allowed. Shrink or crop it first."
+
+
+def _to_uint8(array: np.ndarray) -> np.ndarray:
+    # 65535 = 255 * 257, so white stays white; a plain convert would clip.
+    return array if array.dtype == np.uint8 else (array / 257).round().astype(np.uint8)
+
+
+def _valid_profile(image: Image.Image) -> bytes | None:
+    """The picture's ICC profile, unless it is huge, broken or made for another kind of picture."""
+    data = image.info.get("icc_profile")
+    if not data or len(data) > MAX_PROFILE_BYTES:
+        return None
+    try:
+        space = ImageCms.ImageCmsProfile(io.BytesIO(data)).profile.xcolor_space.strip()
+    except (OSError, ImageCms.PyCMSError):
+        return None
+    grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I;16")
+    expected = {"CMYK": "CMYK"}.get(image.mode, "GRAY" if grey else "RGB")
+    return data if space == expected else None
+
+
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    if profile and image.mode == "CMYK":
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+            if converted is not None:
+                return converted
+        except (OSError, ImageCms.PyCMSError):
+            pass  # a profile that opens but cannot be applied: convert as if there were none
+    return image.convert("RGB")

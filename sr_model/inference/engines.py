@@ -1,0 +1,150 @@
+"""What runs a network's body: torch on CUDA, torch on the CPU, or OpenVINO on the CPU, behind one call.
+
+All agree within one level of 8 bits on the output. Everything around the body (bicubic, padding, rounding) is torch's
+in float32 and the same for all.
+"""
+
+import logging
+import warnings
+from threading import Lock
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from sr_model.errors import ConfigError
+from sr_model.inference.devices import available_cpus, choose_device
+from sr_model.networks import Network
+
+log = logging.getLogger(__name__)
+
+ENGINES = ("auto", "torch", "openvino")
+HALF_LEVEL = 0.5 / 255  # a change of this size moves no rounded value by more than one level
+
+
+class Engine(Protocol):
+    """Runs a network's `body`: (1, C, H, W) float32 on `device` -> (1, 3, H', W') float32 on the CPU or `device`.
+
+    When it returns, the work is done. May be called from several threads; one call is worked on at a time.
+    """
+
+    name: str
+    device: torch.device
+
+    def __call__(self, x: Tensor) -> Tensor: ...
+
+
+def load(network: Network, device: str = "auto", engine: str = "auto") -> Engine:
+    """The fastest engine for a network on a device, or the one asked for, ready to run.
+
+    auto is torch on CUDA and OpenVINO on the CPU. Where OpenVINO is missing or cannot compile the network, torch takes
+    over and a warning is logged. Raises ConfigError for unknown names and for OpenVINO on CUDA.
+    """
+    if engine not in ENGINES:
+        raise ConfigError(f"There is no engine {engine!r}; choose one of: {', '.join(ENGINES)}.")
+    place = choose_device(device)
+    if place.type == "cuda":
+        if engine == "openvino":
+            raise ConfigError("OpenVINO runs on the CPU here; choose --device cpu, or --engine torch for CUDA.")
+        return TorchEngine(network, place)
+    if engine != "torch":
+        try:
+            return OpenVinoEngine(network)
+        except ImportError:
+            reason = "is not installed (pip install openvino)"
+        except Exception as error:  # whatever a compiler may raise; torch can do all that it can, only slower
+            reason = f"cannot compile this network ({' '.join(str(error).split())[:200]})"
+        log.warning("OpenVINO %s: torch is used instead, which is slower and gives the same pictures.", reason)
+    return TorchEngine(network, place)
+
+
+class TorchEngine:
+    """Channels-last convolutions, which take half of the time; half precision on CUDA where it changes no picture."""
+
+    name = "torch"
+
+    def __init__(self, network: Network, device: torch.device) -> None:
+        self.device = device
+        self._network = network.eval().to(device).to(memory_format=torch.channels_last)
+        self._lock = Lock()
+        self.half = device.type == "cuda" and half_precision_error(network, device) < HALF_LEVEL
+
+    def __call__(self, x: Tensor) -> Tensor:
+        with self._lock, torch.inference_mode(), torch.autocast(self.device.type, torch.float16, enabled=self.half):
+            y: Tensor = self._network.body(x.to(memory_format=torch.channels_last)).float()
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)  # CUDA only takes orders, and who timed them would time nothing
+            return y
+
+
+def half_precision_error(network: Network, device: torch.device) -> float:
+    """The largest difference that float16 makes to the network's body on noise of full contrast, in [0, 1].
+
+    Noise is harder than photos: every edge is as steep as can be.
+    """
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randint(0, 256, (1, 3, 32, 32), generator=generator) / 255
+    x = network.prepare(noise.to(device))
+    with torch.inference_mode():
+        exact = network.body(x)
+        with torch.autocast(device.type, torch.float16):
+            return float((network.body(x).float() - exact).abs().max())
+
+
+class OpenVinoEngine:
+    """Compiled once, for every size: kernels for a new shape take it a tenth of a second, if any.
+
+    Measured on two cores, a model with fixed sides is at most 3 % faster, and it would need every tile to have them.
+    """
+
+    name = "openvino"
+    device = torch.device("cpu")
+
+    def __init__(self, network: Network) -> None:
+        import openvino
+
+        config = {
+            "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 where the processor has it, which is up to 3 levels off
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": available_cpus(),
+        }
+        self.compiled = openvino.Core().compile_model(_converted(network), "CPU", config)
+        self._request = self.compiled.create_infer_request()
+        self._lock = Lock()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        with self._lock:
+            self._request.infer([x.contiguous().numpy()], share_inputs=True)
+            return torch.from_numpy(self._request.get_output_tensor(0).data.copy())
+
+
+class _Body(nn.Module):
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.network.body(x)
+
+
+def _converted(network: Network) -> Any:  # openvino.Model, of a package that may be missing
+    """The network's body as OpenVINO's model, with free height and width.
+
+    By OpenVINO's PyTorch frontend, as `openvino.convert_model` does; that function would also report each use to its
+    makers over the network.
+    """
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+    from openvino.passes import ConstantFolding, Manager
+
+    x = network.prepare(torch.zeros(1, 3, 16, 16))
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # OpenVINO traces by torch.jit, which torch calls deprecated
+        decoder = TorchScriptPythonDecoder(_Body(network.cpu().eval()), example_input=(x,))
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        model = frontend.convert(frontend.load(decoder))
+    model.reshape([1, x.shape[1], -1, -1])
+    passes = Manager()
+    passes.register_pass(ConstantFolding())  # else 8-bit networks are not known as such, and run in float32
+    passes.run_passes(model)
+    return model

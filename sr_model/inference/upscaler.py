@@ -1,0 +1,213 @@
+"""`Upscaler`: the one contract that the page, the command line and the library share."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sr_model.errors import ConfigError, ImageError
+from sr_model.imaging import images
+from sr_model.imaging.images import Picture
+from sr_model.imaging.resampling import bicubic
+from sr_model.imaging.tiles import tiled, tiles
+from sr_model.inference import engines
+from sr_model.models import weights
+from sr_model.networks import Network, presets
+
+# Sides of tiles in input pixels: smaller ones spend more on margins, larger ones take more memory and answer later.
+TILES = (256, 384, 512, 640)
+LAYER_BYTES = 100_000_000  # of a tile's largest layer; some four such are alive at a time
+
+ImageOrArray = TypeVar("ImageOrArray", Image.Image, np.ndarray)
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far an enlargement has come; the pictures are there when `done` equals `total`."""
+
+    done: int  # tiles
+    total: int
+    seconds: float  # that the network itself took so far
+    result: Picture | None = None
+    bicubic: Picture | None = None  # what bicubic alone makes, where it was asked for
+
+
+class Upscaler:
+    """Enlarges pictures of any size from 1x1 and of any mode by one preset at one scale.
+
+    >>> upscaler = Upscaler.from_preset("base", scale=2)
+    >>> large = upscaler(small)  # a PIL image or an array, as `small` is
+
+    Alpha, grey, 16-bit grey and the colour profile are kept. Large pictures are cut into tiles whose margin is the
+    network's receptive field, so that the result does not depend on them.
+    """
+
+    def __init__(self, model: Network, device: str = "auto", tile: int = 0, engine: str = "auto") -> None:
+        """`tile` is the largest side of a tile in input pixels, 0 the best for the network.
+
+        Raises ConfigError as `engines.load` does, and for a tile that is no multiple of the network's stride.
+        """
+        if tile < 0 or tile % model.stride:
+            raise ConfigError(f"Tiles of {tile} pixels are not possible; give a multiple of {model.stride}, or 0.")
+        self.engine = engines.load(model, device, engine)
+        self.device = self.engine.device
+        self.model = model
+        self.tile = tile or best_tile(model)
+        self.scale = model.scale
+
+    @classmethod
+    def from_preset(
+        cls,
+        preset: str = "base",
+        scale: int | None = None,
+        device: str = "auto",
+        folder: str | os.PathLike = weights.SHIPPED,
+        tile: int = 0,
+        engine: str = "auto",
+    ) -> "Upscaler":
+        """Load the weights of `preset` at `scale` (by default the preset's own) from `folder`.
+
+        `device` is auto, cuda or cpu; `engine` is auto, torch or openvino; `tile` as above.
+
+        Raises ConfigError for unknown names and WeightsError where weights are missing or damaged.
+        """
+        model, _ = weights.load(preset, scale or presets.default_scale(preset), folder)
+        return cls(model, device, tile, engine)
+
+    def __call__(self, image: ImageOrArray) -> ImageOrArray:
+        """Enlarge a PIL image, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16; the same kind comes back.
+
+        Raises ImageError for arrays of another shape or type, and for modes of 32 bits per channel.
+        """
+        if isinstance(image, Image.Image):
+            return images.to_pil(self.enlarge(images.from_pil(image)))
+        return _to_array(self.enlarge(_from_array(image)), channels=image.shape[2:])
+
+    def enlarge(self, picture: Picture) -> Picture:
+        """The enlarged picture, `scale` times larger on each side."""
+        *_, last = self.steps(picture)
+        assert last.result is not None, "an enlargement ends with its result"
+        return last.result
+
+    def steps(self, picture: Picture, with_bicubic: bool = False) -> Iterator[Step]:
+        """Enlarge tile by tile, yielding before the first and after each: stop asking, and the work stops.
+
+        `with_bicubic` also gives what bicubic alone makes, at no more cost than its memory. Raises MemoryLimitError
+        where CUDA's memory does not suffice for the smallest tiles.
+        """
+        seconds = 0.0
+
+        def function(x: Tensor) -> Tensor:
+            nonlocal seconds
+            x = x.to(self.device)
+            large = _enlarge_tensor(x, self.scale)
+            start = time.perf_counter()
+            y = self.engine(self.model.prepare(x))
+            seconds += time.perf_counter() - start
+            y = self.model.finish(y, large)
+            return torch.cat([y, large]) if with_bicubic else y
+
+        model, count = self.model, 2 if with_bicubic else 1
+        work = _enlarge(function, picture, count, self.scale, self.tile, model.receptive_field, model.stride)
+        for done, total, pictures in work:
+            yield Step(done, total, seconds, *pictures)
+
+    def warm_up(self) -> None:
+        """Enlarge a tile of nothing, so that the first picture does not wait for memory and kernels."""
+        self.enlarge(Picture(np.zeros((self.tile, self.tile, 3), np.uint8)))
+
+
+def best_tile(model: Network) -> int:
+    """The largest of TILES whose largest layer stays within LAYER_BYTES of float32."""
+    return max((size for size in TILES if 4 * model.features * size**2 <= LAYER_BYTES), default=min(TILES))
+
+
+def enlarge_bicubic(picture: Picture, scale: int) -> Picture:
+    """The picture enlarged by bicubic (a = -0.5), in the same way that `Upscaler` goes."""
+    *_, (_, _, pictures) = _enlarge(
+        lambda x: _enlarge_tensor(x, scale), picture, count=1, scale=scale, tile=1024, margin=4, stride=1
+    )
+    return pictures[0]
+
+
+def _enlarge_tensor(x: Tensor, scale: int) -> Tensor:
+    h, w = x.shape[-2:]
+    return bicubic(x, (h * scale, w * scale))
+
+
+def _enlarge(
+    function: Callable[[Tensor], Tensor],
+    picture: Picture,
+    count: int,
+    scale: int,
+    tile: int,
+    margin: int,
+    stride: int,
+) -> Iterator[tuple[int, int, list[Picture]]]:
+    """Yield (tiles done, tiles in all, the pictures once all are done).
+
+    `function` makes (count, 3, scale * h, scale * w) of (1, 3, h, w) in [0, 1], for `count` pictures. Only a tile at a
+    time is held in float; the rest is 8- or 16-bit pixels.
+    """
+    picture = images.bleed_colours(picture)
+    pixels = picture.pixels
+    h, w = pixels.shape[:2]
+    levels = np.iinfo(pixels.dtype).max
+    # torch can hardly work with uint16
+    whole = torch.from_numpy(pixels if pixels.dtype == np.uint8 else pixels.astype(np.int32)).permute(2, 0, 1)[None]
+    large = [np.empty((h * scale, w * scale, 3), pixels.dtype) for _ in range(count)]
+    done, total = 0, len(tiles(h, w, tile, stride))
+    yield done, total, []
+
+    def on_floats(x: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return function(x.float() / levels)
+
+    for region, result, to_come in tiled(on_floats, whole, tile, margin, stride):
+        r = region * scale
+        for array, part in zip(large, result.split(1), strict=True):
+            array[r.top : r.bottom, r.left : r.right] = images.to_array(part, pixels.dtype)
+        done += 1
+        if to_come:
+            yield done, done + to_come, []
+    alpha = None if picture.alpha is None else _enlarge_alpha(picture.alpha, scale)
+    yield done, done, [replace(picture, pixels=array, alpha=alpha) for array in large]
+
+
+def _enlarge_alpha(alpha: np.ndarray, scale: int) -> np.ndarray:
+    """Bicubic: the network has learned colours, not masks."""
+    h, w = alpha.shape
+    size = w * scale, h * scale
+    if alpha.dtype == np.uint8:
+        return np.asarray(Image.fromarray(alpha).resize(size, Image.Resampling.BICUBIC))
+    large = np.asarray(Image.fromarray(alpha.astype(np.float32)).resize(size, Image.Resampling.BICUBIC))
+    return large.clip(0, np.iinfo(alpha.dtype).max).round().astype(alpha.dtype)
+
+
+def _from_array(array: np.ndarray) -> Picture:
+    channels = array.shape[2:]
+    if array.ndim not in (2, 3) or channels not in ((), (3,), (4,)) or array.dtype not in (np.uint8, np.uint16):
+        raise ImageError(
+            f"An array of shape {array.shape} and type {array.dtype} is not a picture; "
+            "it must be (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16."
+        )
+    if 0 in array.shape:
+        raise ImageError(f"An array of shape {array.shape} holds no pixel.")
+    if not channels:
+        return Picture(np.repeat(array[..., None], 3, axis=2), grey=True)
+    alpha = array[..., 3] if channels == (4,) else None
+    return Picture(np.ascontiguousarray(array[..., :3]), alpha=alpha)
+
+
+def _to_array(picture: Picture, channels: tuple[int, ...]) -> np.ndarray:
+    if not channels:
+        return images.mean_channel(picture.pixels)
+    if picture.alpha is None:
+        return picture.pixels
+    return np.concatenate([picture.pixels, picture.alpha[..., None]], axis=2)

@@ -1,0 +1,126 @@
+"""Weights on disk: `<preset>-x<scale>.safetensors`, and a json beside it that says what they are."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from sr_model import networks
+from sr_model.errors import WeightsError
+from sr_model.networks import Network, presets, quantization
+from sr_model.networks.layers import parameter_count
+from sr_model.system.files import write_atomically
+
+SHIPPED = Path(__file__).parents[2] / "weights"  # in a checkout
+if not SHIPPED.is_dir():
+    SHIPPED = Path(__file__).parents[1] / "shipped_weights"  # where `pip install` puts them
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the json holds. Its config rebuilds the network; its metrics were measured, never typed in."""
+
+    preset: str
+    scale: int
+    config: dict[str, Any]  # of the network: its config's fields
+    parameters: int
+    architecture: str = "autoencoder"  # one of networks.ARCHITECTURES
+    quantized: bool = False  # to 8 bits, by quantization.py
+    training: dict[str, Any] = field(default_factory=dict)  # arguments, sets, steps, hours
+    metrics: dict[str, Any] = field(default_factory=dict)  # by set: psnr, ssim and those of bicubic
+    sha256: str = ""  # of the safetensors file
+
+
+def name(preset: str, scale: int) -> str:
+    return f"{preset}-x{scale}"
+
+
+def available(folder: Path = SHIPPED) -> list[tuple[str, int]]:
+    """(preset, scale) of all weights in a folder, in the order of PRESETS."""
+    found = []
+    for path in folder.glob("*-x*.json"):
+        preset, _, scale = path.stem.rpartition("-x")
+        if scale.isdecimal() and path.with_suffix(".safetensors").exists():
+            found.append((preset, int(scale)))
+    order = [name + suffix for name in presets.PRESETS for suffix in ("", presets.INT8)]
+    return sorted(found, key=lambda entry: (order.index(entry[0]) if entry[0] in order else len(order), entry))
+
+
+def save(model: Network, preset: str, folder: Path, training: dict[str, Any], metrics: dict[str, Any]) -> Card:
+    """Write both files into `folder` (made if missing), each whole or not at all."""
+    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    data = save_tensors(state)
+    card = Card(
+        preset=preset,
+        scale=model.scale,
+        config=asdict(model.config),
+        parameters=parameter_count(model),
+        architecture=networks.name_of(model.config),
+        quantized=quantization.is_quantized(model),
+        training=training,
+        metrics=metrics,
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name(preset, model.scale)
+    # The json last: it vouches for the weights by their checksum.
+    write_atomically(path.with_suffix(".safetensors"), data)
+    write_card(card, folder)
+    return card
+
+
+def write_card(card: Card, folder: Path) -> None:
+    path = folder / f"{name(card.preset, card.scale)}.json"
+    write_atomically(path, (json.dumps(asdict(card), indent=2) + "\n").encode())
+
+
+def read_card(preset: str, scale: int, folder: Path = SHIPPED) -> Card:
+    """The json of a preset at a scale. Raises ConfigError for unknown names and WeightsError for missing files."""
+    path = folder / f"{name(preset, scale)}.json"
+    if not path.exists():
+        presets.config(preset, scale)  # an unknown preset or scale has the better sentence
+        have = ", ".join(name(*entry) for entry in available(folder)) or "none"
+        raise WeightsError(
+            f"There are no weights for {name(preset, scale)}; there are: {have}. {_how_to_make(preset, scale)}"
+        )
+    try:
+        return Card(**json.loads(path.read_text()))
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
+        raise WeightsError(f"{path.name} is not a valid description of weights: {error}.") from None
+
+
+def _how_to_make(preset: str, scale: int) -> str:
+    plain = preset.removesuffix(presets.INT8)
+    if plain == preset:
+        return f"Train them with: python train.py --preset {preset} --scale {scale}"
+    return f"Make them with: python -m sr_model quantize {plain} --scale {scale}"
+
+
+def load(preset: str, scale: int, folder: str | os.PathLike = SHIPPED) -> tuple[Network, Card]:
+    """The network of a preset at a scale, in evaluation mode on the CPU, and its card.
+
+    Raises WeightsError where a file is missing, does not match its sha256, or does not fit the config beside it.
+    """
+    folder = Path(folder)
+    card = read_card(preset, scale, folder)
+    path = folder / f"{name(preset, scale)}.safetensors"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path.name} cannot be read: {error.strerror}.") from None
+    if hashlib.sha256(data).hexdigest() != card.sha256:
+        raise WeightsError(f"{path.name} does not match its sha256 in {path.stem}.json: it is damaged or replaced.")
+    try:
+        model = networks.build(networks.read_config(card.architecture, card.config))
+        if card.quantized:
+            model = quantization.prepared(model)
+        model.load_state_dict(load_tensors(data), strict=True)
+    except (RuntimeError, KeyError, TypeError, ValueError, SafetensorError) as error:
+        raise WeightsError(f"{path.name} does not fit the config in {path.stem}.json: {error}") from None
+    return model.eval(), card

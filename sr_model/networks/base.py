@@ -1,0 +1,72 @@
+"""The contract that every network keeps, whatever is inside: one enlargement, exact in tiles."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from torch import Tensor, nn
+
+from sr_model.imaging.resampling import bicubic
+
+SCALES = (1, 2, 3, 4)  # 1 restores a picture at its own size
+
+
+class Network(nn.Module, ABC):
+    """A network that enlarges pictures `scale` times per side.
+
+    Input (N, 3, H, W), RGB, float, [0, 1], any H and W from 1. Output (N, 3, scale * H, scale * W), not clamped.
+
+    `forward(x)` is `finish(body(prepare(x)), enlarged)`, `enlarged` being `x` by bicubic. Everything slow is in `body`,
+    which engines run in their own ways. All spatial operations are local, so a picture that is cut into tiles at
+    multiples of `stride`, with margins of at least `receptive_field`, gives the same result as the whole.
+    """
+
+    def __init__(self, config: Any) -> None:
+        """`config` is the dataclass that rebuilds the network; it has `scale` and is saved beside the weights."""
+        super().__init__()
+        self.config = config
+
+    @property
+    def scale(self) -> int:
+        """How many times larger the output is, per side: one of SCALES."""
+        return int(self.config.scale)
+
+    @property
+    @abstractmethod
+    def stride(self) -> int:
+        """Total stride in input pixels: tiles begin at multiples of it."""
+
+    @property
+    @abstractmethod
+    def receptive_field(self) -> int:
+        """Radius in input pixels: how far an input pixel can lie from the output pixels that it changes."""
+
+    @property
+    @abstractmethod
+    def features(self) -> int:
+        """The most numbers that a layer holds per input pixel; memory grows with it."""
+
+    @abstractmethod
+    def latent(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> the latent (N, C, h, w), its sides rounded up."""
+
+    @abstractmethod
+    def prepare(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> the input of `body`, whose sides are multiples of the network's strides."""
+
+    @abstractmethod
+    def body(self, x: Tensor) -> Tensor:
+        """What `prepare` returned -> (N, 3, at least scale * H, at least scale * W), the learned part."""
+
+    @abstractmethod
+    def finish(self, y: Tensor, enlarged: Tensor) -> Tensor:
+        """The output, from what `body` returned and the input enlarged by bicubic (N, 3, scale * H, scale * W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, w = x.shape[-2:]
+        return self.finish(self.body(self.prepare(x)), bicubic(x, (h * self.scale, w * self.scale)))
+
+
+def check_scale(scale: int) -> None:
+    """Raise ValueError for a scale that no network has."""
+    if scale not in SCALES:
+        raise ValueError(f"scale is {scale}; it must be one of {', '.join(map(str, SCALES))}")

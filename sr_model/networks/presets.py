@@ -1,0 +1,76 @@
+"""Names that people type, and the networks they stand for."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from sr_model.errors import ConfigError
+from sr_model.networks import Config, with_options
+from sr_model.networks.autoencoder import AutoencoderConfig
+from sr_model.networks.base import SCALES
+from sr_model.networks.tutorials import ClassicConfig, KerasConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A network, what the page and `--help` call it, and the settings of train.py that it is trained with."""
+
+    title: str
+    about: str  # a sentence for people who choose
+    network: Config  # its scale is the one to take where none is asked for
+    training: dict[str, Any] = field(default_factory=dict)  # fields of TrainConfig where they differ from its own
+
+
+def _autoencoder(width: int, latent_width: int, encoder: int, latent: int, decoder: int) -> AutoencoderConfig:
+    return AutoencoderConfig(2, width, latent_width, encoder, latent, decoder)
+
+
+_TUTORIAL = {"loss": "mse", "optimizer": "adam", "batch_size": 4, "patch_size": 128, "grad_clip": 0.0}
+PRESETS = {
+    "nano": Preset(
+        "Fast", "The same design, a twelfth of the size.", _autoencoder(16, 32, encoder=1, latent=1, decoder=1)
+    ),
+    "base": Preset("Best", "The autoencoder of this project.", _autoencoder(48, 64, encoder=2, latent=3, decoder=2)),
+    "classic": Preset(
+        "Classic", "A first tutorial's network: it sharpens a picture at its own size.", ClassicConfig(), _TUTORIAL
+    ),
+    "keras": Preset(
+        "Keras", "A second tutorial's network: it repaints what bicubic has enlarged.", KerasConfig(), _TUTORIAL
+    ),
+}
+
+
+INT8 = "-int8"  # ends the name of a preset's 8-bit version, which is made of its weights
+
+
+def find(name: str) -> Preset:
+    """The preset of a name, which may end in INT8. Raises ConfigError with the valid choices."""
+    plain = name.removesuffix(INT8)
+    if plain not in PRESETS:
+        raise ConfigError(f"There is no preset {name!r}; choose one of: {', '.join(PRESETS)}.")
+    preset = PRESETS[plain]
+    if name == plain:
+        return preset
+    about = f"“{preset.title}” in 8-bit arithmetic: quicker on a CPU, and nearly as good."
+    return dataclasses.replace(preset, title=f"{preset.title}, 8-bit", about=about)
+
+
+def config(preset: str, scale: int, options: str = "") -> Config:
+    """The network of `preset` at `scale`, with `options` such as "skips=true,residual_blocks=2" changed.
+
+    Raises ConfigError with the valid choices.
+    """
+    network = find(preset).network
+    if scale not in SCALES:
+        raise ConfigError(f"Scale {scale} is not supported; choose one of: {', '.join(map(str, SCALES))}.")
+    pairs = [part.partition("=") for part in options.split(",") if part.strip()]
+    try:
+        values = with_options(network, {name.strip(): value.strip() for name, _, value in pairs})
+    except ValueError as error:
+        raise ConfigError(f"--network {options}: {error}.") from None
+    return dataclasses.replace(network, scale=scale, **values)
+
+
+def default_scale(preset: str) -> int:
+    """The scale that a preset has where none is asked for. Raises ConfigError for an unknown one."""
+    return find(preset).network.scale

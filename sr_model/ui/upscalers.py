@@ -1,0 +1,67 @@
+"""The networks that the page offers, each loaded once."""
+
+from collections import OrderedDict
+from pathlib import Path
+from threading import Lock
+
+from sr_model.errors import ConfigError, WeightsError
+from sr_model.inference.devices import choose_device, describe
+from sr_model.inference.upscaler import Upscaler
+from sr_model.models import weights
+from sr_model.networks import presets
+
+KEPT = 4  # networks held in memory
+PREFERRED = ("base", 2)
+
+
+class Upscalers:
+    """Loads an `Upscaler` when it is first asked for, and keeps the last few.
+
+    Raises WeightsError where `folder` holds no weights of a known preset, and ConfigError for an impossible device.
+    """
+
+    def __init__(self, folder: Path, device: str = "auto", engine: str = "auto") -> None:
+        self.folder = folder
+        self.engine = engine
+        self.device = choose_device(device)
+        self.choices = [
+            entry for entry in weights.available(folder) if entry[0].removesuffix(presets.INT8) in presets.PRESETS
+        ]
+        if not self.choices:
+            raise WeightsError(
+                f"There are no weights in {folder}. Train some with: python train.py, "
+                "and give the run's folder with --weights."
+            )
+        self._loaded: OrderedDict[tuple[str, int], Upscaler] = OrderedDict()
+        self._lock = Lock()
+
+    @property
+    def default(self) -> tuple[str, int]:
+        """(preset, scale) that the page starts with."""
+        return PREFERRED if PREFERRED in self.choices else self.choices[0]
+
+    @property
+    def presets(self) -> list[str]:
+        return list(dict.fromkeys(preset for preset, _ in self.choices))
+
+    def scales(self, preset: str) -> list[int]:
+        """The scales there are weights for; none for an unknown preset."""
+        return [scale for name, scale in self.choices if name == preset]
+
+    def get(self, preset: str, scale: int) -> Upscaler:
+        """Raises ConfigError for what is not among `choices`, and WeightsError for damaged files."""
+        if (preset, scale) not in self.choices:
+            have = ", ".join(weights.name(*entry) for entry in self.choices)
+            raise ConfigError(f"This preset is not available at this scale. There are: {have}.")
+        with self._lock:
+            if (preset, scale) not in self._loaded:
+                self._loaded[preset, scale] = Upscaler.from_preset(
+                    preset, scale, self.device.type, self.folder, engine=self.engine
+                )
+                if len(self._loaded) > KEPT:
+                    self._loaded.popitem(last=False)
+            self._loaded.move_to_end((preset, scale))
+            return self._loaded[preset, scale]
+
+    def describe_device(self) -> str:
+        return describe(self.device)
