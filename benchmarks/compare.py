@@ -93,8 +93,8 @@ def opencv_network(scale: int, folder: Path | None, name: str) -> Enlarge:
 def preset(name: str, scale: int, own_scale: int, engine: str, device: str) -> Enlarge:
     upscaler = Upscaler.from_preset(name, own_scale, device, engine=engine)
     if own_scale == 1:
-        return lambda picture: upscaler.enlarge(enlarge_bicubic(picture, scale))
-    return upscaler.enlarge
+        return lambda picture: upscaler(enlarge_bicubic(picture, scale))
+    return upscaler
 
 
 def ways(scale: int, models: Path | None) -> Iterator[Way]:

@@ -88,7 +88,7 @@ def test_evaluate_prints_json_of_what_the_library_measures(
     """The JSON is the library's report, and --record puts its mean beside the weights, losing nothing there."""
     assert main(["evaluate", "--data", str(photo_folder), "--json", "--record", *network]) == 0
     report = json.loads(capsys.readouterr().out)
-    expected = evaluate(Upscaler.from_preset("nano", 2, "cpu", trained).enlarge, 2, photo_folder)
+    expected = evaluate(Upscaler.from_preset("nano", 2, "cpu", trained), 2, photo_folder)
     assert report == expected | {"preset": "nano"}
     metrics = weights.read_card("nano", 2, trained).metrics
     assert metrics["validation"] == {"psnr": 1.0}
@@ -190,3 +190,20 @@ def test_figures_of_a_network_and_of_a_picture_are_written(
     assert written == set((tmp_path / "out").iterdir())
     assert len(written) == 7
     assert main(["figures", "giant", "--out", str(tmp_path)]) == 2
+
+
+def test_one_unwritable_file_never_stops_a_folder(
+    trained: Path, tmp_path: Path, photo: Image.Image, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A result that WebP cannot hold is reported with its name, and the pictures after it are enlarged."""
+    source = tmp_path / "in"
+    source.mkdir()
+    Image.new("RGB", (9000, 2)).save(source / "a.png")
+    Image.fromarray(np.full((6, 8), 40_000, np.uint16)).save(source / "b.png")
+    photo.crop((0, 0, 20, 20)).save(source / "c.png")
+    out = tmp_path / "out"
+    arguments = ["--preset", "nano", "--weights", str(trained), "--device", "cpu", "--format", "webp"]
+    assert main(["upscale", str(source), str(out), *arguments]) == 1
+    assert sorted(path.name for path in out.iterdir()) == ["b.webp", "c.webp"]
+    assert "a.png: 18000x4 pixels do not fit into a webp file" in capsys.readouterr().err
+    assert 100 < np.asarray(Image.open(out / "b.webp").convert("L")).mean() < 200, "16-bit grey is not clipped to white"

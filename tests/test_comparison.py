@@ -13,7 +13,7 @@ from tests.conftest import tiny_model
 
 def test_the_mean_is_of_the_pictures_and_bicubic_is_pillow_s(photo_folder: Path) -> None:
     """The report's bicubic row can be had with Pillow alone, within the rounding of a level."""
-    report = evaluate(Upscaler(tiny_model(), "cpu").enlarge, 2, photo_folder)
+    report = evaluate(Upscaler(tiny_model(), "cpu"), 2, photo_folder)
     assert report["mean"]["psnr"] == pytest.approx(np.mean([p["psnr"] for p in report["pictures"].values()]))
 
     image = Image.open(photo_folder / "a.png")
@@ -42,4 +42,4 @@ def test_a_picture_that_cannot_be_read_ends_the_evaluation(photo_folder: Path) -
     """A mean over the rest would be the mean of another set."""
     (photo_folder / "c.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"c\.png cannot be measured"):
-        evaluate(Upscaler(tiny_model(), "cpu").enlarge, 2, photo_folder)
+        evaluate(Upscaler(tiny_model(), "cpu"), 2, photo_folder)

@@ -1,7 +1,10 @@
 import builtins
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -138,3 +141,40 @@ def test_nothing_is_reported_over_the_network(model: Network, monkeypatch: pytes
     monkeypatch.setattr(telemetry, "init", lambda *args, **options: started.append(args))
     OpenVinoEngine(model)
     assert not started
+
+
+SIZES = """
+import random
+import sys
+import numpy as np
+from sr_model import Upscaler
+
+def megabytes():
+    return int(next(s for s in open("/proc/self/status") if s.startswith("VmRSS")).split()[1]) / 1024
+
+upscaler, rng = Upscaler.from_preset("nano", 2, "cpu", engine="openvino"), random.Random(0)
+for i in range(400):
+    upscaler(np.full((rng.randint(8, 96), rng.randint(8, 96), 3), i % 256, np.uint8))
+    if i == 99:
+        before = megabytes()
+print(megabytes() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory as Linux tells it")
+def test_memory_does_not_grow_with_the_variety_of_sizes() -> None:
+    """300 pictures of random sizes, after the first 100, add at most 50 MB: few kernels are kept ready."""
+    result = subprocess.run([sys.executable, "-c", SIZES], check=True, capture_output=True, text=True)
+    assert float(result.stdout) <= 50
+
+
+def test_the_reason_is_the_true_one(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """An OpenVINO that is there and cannot be imported is not called missing."""
+
+    def broken(network: Network) -> OpenVinoEngine:
+        raise ImportError("libtbb.so.12: cannot open shared object file")
+
+    monkeypatch.setattr(engines, "OpenVinoEngine", broken)
+    assert engines.load(tiny_model(), "cpu").name == "torch"
+    assert "cannot be imported (libtbb.so.12" in caplog.text
+    assert "not installed" not in caplog.text

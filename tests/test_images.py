@@ -194,3 +194,36 @@ def test_pictures_are_found_in_order_and_hidden_ones_are_not(tmp_path: Path) -> 
         path.parent.mkdir(exist_ok=True)
         path.touch()
     assert [p.relative_to(tmp_path).as_posix() for p in images.find_images(tmp_path)] == ["a/z.png", "b.JPG"]
+
+
+MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "I;16")
+
+
+@pytest.mark.parametrize("suffix", images.WRITABLE_SUFFIXES)
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_can_be_written_in_every_format(mode: str, suffix: str, tmp_path: Path) -> None:
+    """Whatever Pillow has in memory becomes a file, and a picture that was mid grey is mid grey there."""
+    if mode == "I;16":
+        image = Image.fromarray(np.full((6, 8), 128 * 257, np.uint16))
+    else:
+        image = Image.new("L", (8, 6), 128).convert("RGB")
+        if mode in ("La", "RGBa"):
+            image = image.convert({"La": "LA", "RGBa": "RGBA"}[mode])
+        elif mode in ("PA", "LAB"):
+            image = Image.new(mode, (8, 6), (128, 255) if mode == "PA" else (128, 128, 128))
+        image = image.convert(mode)
+    images.save(image, tmp_path / f"picture{suffix}")
+    written = images.load(tmp_path / f"picture{suffix}")
+    assert written.size == (8, 6)
+    if mode not in ("1", "PA", "LAB", "P"):  # no tone between black and white, no palette, another space
+        levels = 257 if written.pixels.dtype == np.uint16 else 1
+        assert abs(written.pixels / levels - 128).max() <= 2
+
+
+@pytest.mark.parametrize("suffix", [".webp", ".jpg"])
+def test_a_format_that_cannot_hold_the_picture_is_named(suffix: str, tmp_path: Path) -> None:
+    """With its limit, and what to write instead; no file is left."""
+    wide = Image.new("L", (images.LONGEST_SIDE[suffix] + 1, 1))
+    with pytest.raises(ImageError, match=r"holds at most [\d,]+ on a side. Write a png"):
+        images.save(wide, tmp_path / f"wide{suffix}")
+    assert not list(tmp_path.iterdir())

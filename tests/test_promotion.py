@@ -36,7 +36,7 @@ def test_better_weights_are_installed_with_what_was_measured(run: Path, photo_fo
     fresh = build(presets.config("nano", 2)).state_dict()
     assert all(torch.equal(value, fresh[name]) for name, value in network.state_dict().items())
     assert card.metrics.keys() == {"validation", "photos", "more"}
-    expected = evaluate(Upscaler(network, "cpu").enlarge, 2, photo_folder)["mean"]["psnr"]
+    expected = evaluate(Upscaler(network, "cpu"), 2, photo_folder)["mean"]["psnr"]
     assert card.metrics["photos"]["psnr"] == pytest.approx(expected, abs=1e-3)
     text = (target / "README.md").read_text()
     assert "| nano-x2 | 36,716 | 1.5 h | photos 4 |" in text
@@ -69,3 +69,29 @@ def test_the_command_does_the_same(run: Path, photo_folder: Path, tmp_path: Path
     assert main(arguments) == 0
     assert weights.available(target) == [("nano", 2)]
     assert main(arguments) == 1
+
+
+def test_a_crash_between_weights_and_json_leaves_a_valid_pair(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever `install` is cut off, what is loaded is the old network or the new one, each with its own card."""
+    target = tmp_path / "weights"
+    old = weights.save(tiny_model(), "nano", target, {}, {})
+    new = weights.read_card("nano", 2, run)
+    data = (run / "nano-x2.safetensors").read_bytes()
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for place, expected in (((weights, "write_card"), old), ((weights.os, "replace"), new)):
+        with monkeypatch.context() as patch:
+            patch.setattr(*place, die)
+            # `os.replace` also ends each file that is written whole: let those through.
+            patch.setattr(weights, "write_atomically", lambda path, content: path.write_bytes(content))
+            with pytest.raises(KeyboardInterrupt):
+                weights.install(data, new, target)
+        _, card = weights.load("nano", 2, target)
+        assert card == expected
+        assert weights.available(target) == [("nano", 2)]
+    weights.install(data, new, target)
+    assert weights.load("nano", 2, target)[1] == new

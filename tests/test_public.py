@@ -4,6 +4,9 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+from PIL import Image
+
 import sr_model
 from sr_model.commands.main import build_parser
 
@@ -71,3 +74,15 @@ def test_public_functions_say_what_they_do() -> None:
                 if not trivial and not ast.get_docstring(node):
                     bare.append(f"{path.relative_to(ROOT)}: {node.name}")
     assert not bare
+
+
+def test_the_readme_s_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each block of Python in the README does what it says, in a folder with a small.jpg."""
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    monkeypatch.chdir(tmp_path)
+    Image.open(ROOT / "examples/flower.jpg").resize((48, 32)).save("small.jpg")
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(block, names)
+    assert Image.open("large.png").size == (96, 64)

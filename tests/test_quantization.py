@@ -1,3 +1,4 @@
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from sr_model.evaluation.comparison import compare, shrink_picture
 from sr_model.imaging import images
 from sr_model.inference.engines import OpenVinoEngine
 from sr_model.models import weights
-from sr_model.networks import presets
+from sr_model.networks import presets, quantization
 from sr_model.networks.quantization import QuantizedConv2d, is_quantized, quantize
 from sr_model.training import run
 from tests.conftest import randomised, tiny_model
@@ -46,7 +47,7 @@ def test_8_bits_lose_at_most_a_tenth_of_a_decibel(preset: str, scale: int, photo
     """On a photo that no range was chosen on."""
     low, high = shrink_picture(images.from_pil(photo), scale)
     psnr = [
-        compare(Upscaler.from_preset(name, scale, "cpu").enlarge(low), high, scale)[0]
+        compare(Upscaler.from_preset(name, scale, "cpu")(low), high, scale)[0]
         for name in (preset, preset.removesuffix(presets.INT8))
     ]
     assert psnr[0] > psnr[1] - 0.1
@@ -202,3 +203,56 @@ def test_a_preset_in_8_bits_has_its_own_name_and_the_same_network() -> None:
     assert presets.config("base-int8", 2) == presets.config("base", 2)
     with pytest.raises(ConfigError, match="nano, base"):
         presets.find("huge-int8")
+
+
+def test_ranges_are_those_of_the_whole_picture(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seen in parts, a large picture gives the least and largest input of its first layer, wherever they are."""
+    monkeypatch.setattr(quantization, "PART", 16)
+    picture = torch.from_numpy(rng.random((1, 3, 40, 56), np.float32)) * 0.5
+    picture[..., 37, 3] = 0.9
+    layers = quantize(tiny_model(), [picture]).modules()
+    first = next(layer for layer in layers if isinstance(layer, QuantizedConv2d))
+    assert float(first.input_scale) == pytest.approx(0.9 / 255)
+
+
+def test_no_input_of_a_layer_is_kept() -> None:
+    """Only two numbers stay of each: when a layer is at work, the inputs of those before it are gone."""
+    network = tiny_model()
+    seen: list[weakref.ref[torch.Tensor]] = []
+    alive: list[int] = []
+
+    def note(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        alive.append(sum(reference() is not None for reference in seen))
+        seen.append(weakref.ref(inputs[0]))
+
+    convolutions = [layer for layer in network.modules() if isinstance(layer, torch.nn.Conv2d)]
+    for layer in convolutions:
+        layer.register_forward_pre_hook(note)
+    quantize(network, [torch.rand(1, 3, 16, 16)])
+    # The picture, the skips, the latent and the residual of a block are alive by right.
+    assert max(alive) <= 5 < len(convolutions) - 1
+
+
+def test_a_stale_version_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """An 8-bit version whose weights have been replaced is named when it is loaded, with what to do."""
+    network = tiny_model()
+    parent = weights.save(network, "nano", tmp_path, {}, {})
+    weights.save(quantize(network, [torch.rand(1, 3, 16, 16)]), "nano-int8", tmp_path, {}, {}, parent.sha256)
+    weights.load("nano-int8", 2, tmp_path)
+    assert not caplog.messages
+    weights.save(tiny_model(seed=1), "nano", tmp_path, {}, {})
+    weights.load("nano-int8", 2, tmp_path)
+    assert "python -m sr_model quantize nano --scale 2" in caplog.text
+
+
+@pytest.mark.parametrize(("preset", "scale"), [e for e in weights.available() if e[0].endswith(presets.INT8)])
+def test_shipped_versions_are_of_the_shipped_weights(preset: str, scale: int) -> None:
+    """Each says which weights it was made of, they are those beside it, and its own numbers agree."""
+    parent, card = weights.load(preset.removesuffix(presets.INT8), scale)
+    network, own = weights.load(preset, scale)
+    assert own.made_of == card.sha256
+    for name, layer in network.named_modules():
+        if isinstance(layer, QuantizedConv2d):
+            step = layer.weight_scale.view(-1, 1, 1, 1)
+            exact = parent.get_submodule(name).get_parameter("weight")
+            assert ((layer.weight * step - exact).abs() <= 0.5001 * step).all()

@@ -79,7 +79,7 @@ def test_pictures_shown_are_lossless_and_what_was_measured(desk: Handlers, uploa
     status, viewer = press(desk, upload(uploads, photo), mode="compare")
     assert status["kind"] == "done"
     low, high = comparison.shrink_picture(images.from_pil(photo), 2)
-    network = desk.upscalers.get("nano", 2).enlarge(low)
+    network = desk.upscalers.get("nano", 2)(low)
     expected = [enlarge_bicubic(low, 2), network, high]
     for pane, picture in zip(viewer["panes"], expected, strict=True):
         shown = images.load(pane["file"]["path"])

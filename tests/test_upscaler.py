@@ -94,7 +94,7 @@ def test_steps_count_tiles_and_end_with_the_result(upscaler: Upscaler, photo: Im
     assert [(s.done, s.total) for s in steps] == [(i, 6) for i in range(7)]
     assert [s.result is not None for s in steps] == [False] * 6 + [True]
     assert steps[-1].result is not None
-    assert np.array_equal(steps[-1].result.pixels, upscaler.enlarge(picture).pixels)
+    assert np.array_equal(steps[-1].result.pixels, upscaler(picture).pixels)
 
 
 def test_bicubic_pictures_equal_bicubic_tensors(photo: Image.Image) -> None:
@@ -119,7 +119,8 @@ PEAK = """
 import sys
 from pathlib import Path
 from PIL import Image
-from sr_model.upscale import Upscaler, upscale_file
+from sr_model import Upscaler
+from sr_model.inference.folders import upscale_file
 
 def megabytes(name):
     return int(next(s for s in open("/proc/self/status") if s.startswith(name)).split()[1]) / 1024
@@ -152,3 +153,20 @@ def test_memory_grows_by_8_bit_pixels_alone(tmp_path: Path) -> None:
     small, large = peak("nano", 3000, 2000, tmp_path), peak("nano", 6000, 4000, tmp_path)
     pixels = 18e6 * (1 + 4) / 2**20  # in MB, for one byte per pixel of both
     assert large - small < 11 * pixels  # 3 + 4 bytes and what the file has; a float picture alone would take 12 more
+
+
+def test_steps_give_the_kind_that_they_take(upscaler: Upscaler, photo: Image.Image) -> None:
+    """A PIL image, an array and a `Picture` each come back as what they were, with the same pixels."""
+    image = photo.crop((0, 0, 24, 20))
+    expected = np.asarray(upscaler(image))
+    for given in (image, np.asarray(image), from_pil(image)):
+        *_, last = upscaler.steps(given, with_bicubic=True)
+        assert type(last.result) is type(last.bicubic) is type(given)
+        pixels = last.result.pixels if isinstance(last.result, images.Picture) else np.asarray(last.result)
+        assert np.array_equal(pixels, expected)
+
+
+def test_what_is_no_image_is_named(upscaler: Upscaler) -> None:
+    """A path, say, is answered with what can be given."""
+    with pytest.raises(ImageError, match="A str cannot be enlarged; give a PIL image or an array"):
+        upscaler("photo.jpg")  # type: ignore[type-var]

@@ -82,7 +82,7 @@ def test_shipped_weights_are_whole_and_measured(preset: str, scale: int) -> None
 def test_shipped_weights_beat_bicubic_on_a_photo(preset: str, scale: int, photo: Image.Image) -> None:
     """What is shipped has learned something: more PSNR and SSIM than bicubic on a photo that it has not seen."""
     low, high = shrink_picture(from_pil(photo), scale)
-    network = compare(Upscaler.from_preset(preset, scale, "cpu").enlarge(low), high, scale)
+    network = compare(Upscaler.from_preset(preset, scale, "cpu")(low), high, scale)
     bicubic = compare(enlarge_bicubic(low, scale), high, scale)
     assert network[0] > bicubic[0] + 0.3
     assert network[1] > bicubic[1]

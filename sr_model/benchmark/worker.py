@@ -92,7 +92,7 @@ def warm_up(upscaler: Upscaler, picture: Picture) -> float:
 
 
 def timed(upscaler: Upscaler, picture: Picture) -> tuple[float, float]:
-    """Seconds that `Upscaler.enlarge` takes, and those of the network itself."""
+    """Seconds that `Upscaler` takes, and those of the network itself."""
     start = time.perf_counter()
     *_, last = upscaler.steps(picture)
     return time.perf_counter() - start, last.seconds
@@ -120,7 +120,7 @@ def main(text: str) -> None:
             _say({"error": f"{job['engine']} cannot run this network."})
             return
         memory = Memory(upscaler.device)
-        upscaler.enlarge(noise(FIRST))
+        upscaler(noise(FIRST))
         _say({"idle_mb": memory.idle / 1e6})
         for size in job["sizes"]:
             _say(measure(upscaler, memory, tuple(size), job["runs"], job["limit"]))

@@ -33,7 +33,7 @@ def _run(options: argparse.Namespace) -> int:
             raise ConfigError("--record writes beside a network's weights, and bicubic has none.")
         enlarge: Callable[[Picture], Picture] = partial(enlarge_bicubic, scale=options.scale)
     else:
-        enlarge = load_upscaler(options).enlarge
+        enlarge = load_upscaler(options)
 
     def show(name: str, s: Scores) -> None:
         if not options.json:

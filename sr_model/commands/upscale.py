@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from sr_model.commands.common import add_network, chosen_scale, load_upscaler
-from sr_model.errors import ImageError
+from sr_model.errors import SRError
 from sr_model.imaging import images
 from sr_model.inference.folders import jobs, upscale_file
 
@@ -36,7 +36,7 @@ def _run(options: argparse.Namespace) -> int:
     for source, target in todo:
         try:
             timing = upscale_file(upscaler, source, target)
-        except ImageError as error:
+        except SRError as error:
             failed += 1
             print(f"{source}: {error}", file=sys.stderr)
         else:

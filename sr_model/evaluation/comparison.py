@@ -61,7 +61,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Scores of every picture below a folder, shrunk and enlarged again, and their mean; or of the pairs of a CSV.
 
-    `enlarge` is what is measured, such as `Upscaler.enlarge`, and makes a picture `scale` times larger on each side.
+    `enlarge` is what is measured, such as an `Upscaler`, and makes a picture `scale` times larger on each side.
     Calls `each` with a picture's name and Scores as they come. Returns {"set", "scale", "definition", "mean",
     "pictures"}. Raises DataError where there is no picture or one cannot be measured: a mean over the others would
     be another set's.

@@ -53,11 +53,11 @@ def promote(
         say(f"{name} of {run}: {_text(report)} on {report['set']}")
         metrics[report["set"]] = _figures(report)
     card = replace(card, metrics=metrics)
-    target.mkdir(parents=True, exist_ok=True)
-    write_atomically(target / f"{name}.safetensors", (run / f"{name}.safetensors").read_bytes())
-    weights.write_card(card, target)
+    weights.install((run / f"{name}.safetensors").read_bytes(), card, target)
     write_model_card(target)
     say(f"Installed {name} in {target}")
+    if (preset + presets.INT8, scale) in weights.available(target):
+        say(f"Its 8-bit version is of the weights before. {weights.how_to_make(preset + presets.INT8, scale)}")
     return card
 
 
@@ -83,8 +83,8 @@ def quantize_preset(
     chosen = paths[:: -(-len(paths) // CALIBRATION)]
     lows = (shrink_picture(images.load(path), scale)[0] for path in chosen)
     quantized = quantize(network, (images.to_tensor(low.pixels) for low in lows))
-    enlarge = Upscaler(quantized, "cpu").enlarge
-    before, after = (evaluate(way, scale, validation) for way in (Upscaler(network, "cpu").enlarge, enlarge))
+    enlarge = Upscaler(quantized, "cpu")
+    before, after = (evaluate(way, scale, validation) for way in (Upscaler(network, "cpu"), enlarge))
     say(f"{weights.name(preset, scale)}: {_text(before)} on {before['set']}, in 8 bits {_text(after)}")
     if before["mean"]["psnr"] - after["mean"]["psnr"] > ALLOWED_LOSS:
         raise DataError(f"In 8 bits it loses more than {ALLOWED_LOSS} dB; nothing is changed.")
@@ -93,7 +93,7 @@ def quantize_preset(
         report = evaluate(enlarge, scale, test)
         say(f"{weights.name(name, scale)}: {_text(report)} on {report['set']}")
         metrics[report["set"]] = _figures(report)
-    card = weights.save(quantized, name, folder, card.training | {"calibrated_on": len(chosen)}, metrics)
+    card = weights.save(quantized, name, folder, card.training | {"calibrated_on": len(chosen)}, metrics, card.sha256)
     write_model_card(folder)
     return card
 
@@ -127,7 +127,7 @@ def _only(run: Path) -> tuple[str, int]:
 
 
 def _measure(preset: str, scale: int, source: Path, folder: Path, device: str) -> dict[str, Any]:
-    return evaluate(Upscaler.from_preset(preset, scale, device, folder).enlarge, scale, source)
+    return evaluate(Upscaler.from_preset(preset, scale, device, folder), scale, source)
 
 
 def _figures(report: dict[str, Any]) -> dict[str, float]:

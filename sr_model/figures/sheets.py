@@ -90,7 +90,7 @@ class _Ways:
         self.low, self.truth = low, truth
         self.bicubic = enlarge_bicubic(low, self.times)
         self.entering = low if upscaler.scale > 1 else self.bicubic
-        self.output = upscaler.enlarge(self.entering)
+        self.output = upscaler(self.entering)
         self.step = latent_step(upscaler.model)
         # Parts of the truth that begin and end on multiples of this are whole pixels of `low` and of the latent.
         self.multiple = math.lcm(upscaler.model.stride * upscaler.scale, self.times)

@@ -26,6 +26,7 @@ Result = TypeVar("Result")
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "AVIF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".avif")
 WRITABLE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
+LONGEST_SIDE = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500}  # pixels that these formats can hold
 MAX_PIXELS = 64_000_000
 MAX_PROFILE_BYTES = 1_000_000
 
@@ -118,6 +119,8 @@ def load(source: str | os.PathLike | bytes | BinaryIO, max_pixels: int = MAX_PIX
 def from_pil(image: Image.Image) -> Picture:
     """A Pillow image of any mode as a `Picture`. 16-bit grey keeps its bits; CMYK and others become 8-bit RGB."""
     profile = _valid_profile(image)
+    if image.mode in ("La", "RGBa"):  # premultiplied: Pillow converts these to nothing else
+        image = image.convert(image.mode[:-1] + "A")
     mode = image.mode
     if mode.startswith("I;16"):
         grey16 = np.asarray(image).astype(np.uint16)
@@ -126,7 +129,7 @@ def from_pil(image: Image.Image) -> Picture:
         raise ImageError("Pictures of 32 bits per channel are not supported. Please save it with 8 or 16 bits.")
 
     transparent = "A" in image.getbands() or "transparency" in image.info
-    grey = mode in ("1", "L", "LA", "La")
+    grey = mode in ("1", "L", "LA")
     if mode in ("CMYK", "YCbCr", "LAB", "HSV"):
         image, profile = _to_srgb(image, profile), None
     if transparent:
@@ -145,8 +148,12 @@ def to_pil(picture: Picture) -> Image.Image:
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if alpha is not None:
         image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
-    if picture.icc_profile:
-        image.info["icc_profile"] = picture.icc_profile
+    return _with_profile(image, picture.icc_profile)
+
+
+def _with_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
+    if profile:
+        image.info["icc_profile"] = profile
     return image
 
 
@@ -208,6 +215,11 @@ def encode(image: Image.Image, suffix: str = ".png") -> bytes:
     Nothing is kept but pixels and the colour profile: EXIF may hold the place where the photo was taken. PNG settings
     are those that write 4 megapixels in a fifth of the time that Pillow's defaults take, and no larger.
     """
+    check_size(image.size, suffix)
+    if image.mode not in ("L", "LA", "RGB", "RGBA", "I;16"):
+        image = to_pil(from_pil(image))
+    if image.mode == "I;16" and suffix != ".png":  # the others have 8 bits
+        image = _with_profile(Image.fromarray(_to_uint8(np.asarray(image))), image.info.get("icc_profile"))
     buffer = io.BytesIO()
     profile = image.info.get("icc_profile")
     if suffix == ".png":
@@ -216,8 +228,6 @@ def encode(image: Image.Image, suffix: str = ".png") -> bytes:
         image.save(buffer, "WEBP", lossless=True, method=0, exact=True, icc_profile=profile)
     else:
         flat = to_pil(without_alpha(from_pil(image)))
-        if flat.mode == "I;16":
-            flat = Image.fromarray(_to_uint8(np.asarray(flat)))
         flat.save(buffer, "JPEG", quality=95, subsampling=0, icc_profile=profile)
     return buffer.getvalue()
 
@@ -225,7 +235,8 @@ def encode(image: Image.Image, suffix: str = ".png") -> bytes:
 def save(image: Image.Image, path: str | os.PathLike) -> None:
     """Write PNG, lossless WebP or JPEG, as the name's ending says, whole or not at all; missing folders are made.
 
-    Raises ImageError where the ending is not one of WRITABLE_SUFFIXES, or the folder cannot be written.
+    Raises ImageError where the ending is not one of WRITABLE_SUFFIXES, the format cannot hold the picture, or the
+    folder cannot be written.
     """
     path = Path(path)
     check_writable(path)
@@ -234,6 +245,18 @@ def save(image: Image.Image, path: str | os.PathLike) -> None:
         write_atomically(path, encode(image, path.suffix.lower()))
     except OSError as error:
         raise ImageError(f"{path.name} cannot be written: {error.strerror or error}.") from None
+    except (ValueError, MemoryError) as error:  # what Pillow's encoders raise
+        raise ImageError(f"{path.name} cannot be encoded: {error or type(error).__name__}.") from None
+
+
+def check_size(size: tuple[int, int], suffix: str) -> None:
+    """Raise ImageError where a format, by its ending, cannot hold a picture of (width, height) pixels."""
+    limit = LONGEST_SIDE.get(suffix.lower())
+    if limit and max(size) > limit:
+        raise ImageError(
+            f"{size[0]}x{size[1]} pixels do not fit into a {suffix[1:].lower()} file, which holds at most {limit:,} "
+            "on a side. Write a png instead."
+        )
 
 
 def check_writable(path: Path) -> None:

@@ -19,6 +19,9 @@ from sr_model.networks import Network
 log = logging.getLogger(__name__)
 
 ENGINES = ("auto", "torch", "openvino")
+# Kernels that OpenVINO keeps ready, one per layer and shape: enough for the two or three shapes of tiles that a large
+# picture has. By default it keeps 5,000, and a process that sees pictures of all sizes grows by a megabyte a size.
+KERNELS_KEPT = 64
 HALF_LEVEL = 0.5 / 255  # a change of this size moves no rounded value by more than one level
 
 
@@ -50,12 +53,17 @@ def load(network: Network, device: str = "auto", engine: str = "auto") -> Engine
     if engine != "torch":
         try:
             return OpenVinoEngine(network)
-        except ImportError:
-            reason = "is not installed (pip install openvino)"
+        except ImportError as error:
+            missing = isinstance(error, ModuleNotFoundError) and error.name == "openvino"
+            reason = "is not installed (pip install openvino)" if missing else f"cannot be imported ({_line(error)})"
         except Exception as error:  # whatever a compiler may raise; torch can do all that it can, only slower
-            reason = f"cannot compile this network ({' '.join(str(error).split())[:200]})"
+            reason = f"cannot compile this network ({_line(error)})"
         log.warning("OpenVINO %s: torch is used instead, which is slower and gives the same pictures.", reason)
     return TorchEngine(network, place)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 class TorchEngine:
@@ -107,6 +115,7 @@ class OpenVinoEngine:
             "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 where the processor has it, which is up to 3 levels off
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": available_cpus(),
+            "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT,
         }
         self.compiled = openvino.Core().compile_model(_converted(network), "CPU", config)
         self._request = self.compiled.create_infer_request()

@@ -31,9 +31,14 @@ class Timing:
 
 
 def upscale_file(upscaler: Upscaler, source: str | os.PathLike, target: str | os.PathLike) -> Timing:
-    """Enlarge an image file into another. Raises ImageError for what cannot be read or written."""
+    """Enlarge an image file into another.
+
+    Raises ImageError for what cannot be read or written, and MemoryLimitError as `Upscaler` does.
+    """
     start = time.perf_counter()
     picture = images.load(source)
+    w, h = picture.size
+    images.check_size((w * upscaler.scale, h * upscaler.scale), Path(target).suffix)  # before the work, not after it
     decoded = time.perf_counter()
     *_, last = upscaler.steps(picture)
     assert last.result is not None, "an enlargement ends with its result"

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -24,18 +24,19 @@ from sr_model.networks import Network, presets
 TILES = (256, 384, 512, 640)
 LAYER_BYTES = 100_000_000  # of a tile's largest layer; some four such are alive at a time
 
-ImageOrArray = TypeVar("ImageOrArray", Image.Image, np.ndarray)
+# What `Upscaler` takes, and gives back in the same kind; `Picture` is what this package works on.
+ImageLike = TypeVar("ImageLike", Image.Image, np.ndarray, Picture)
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Generic[ImageLike]):
     """How far an enlargement has come; the pictures are there when `done` equals `total`."""
 
     done: int  # tiles
     total: int
     seconds: float  # that the network itself took so far
-    result: Picture | None = None
-    bicubic: Picture | None = None  # what bicubic alone makes, where it was asked for
+    result: ImageLike | None = None
+    bicubic: ImageLike | None = None  # what bicubic alone makes, where it was asked for
 
 
 class Upscaler:
@@ -80,27 +81,22 @@ class Upscaler:
         model, _ = weights.load(preset, scale or presets.default_scale(preset), folder)
         return cls(model, device, tile, engine)
 
-    def __call__(self, image: ImageOrArray) -> ImageOrArray:
-        """Enlarge a PIL image, or an array (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16; the same kind comes back.
+    def __call__(self, image: ImageLike) -> ImageLike:
+        """The image `scale` times larger on each side, in the kind it came in: a PIL image, an array, or a `Picture`.
 
-        Raises ImageError for arrays of another shape or type, and for modes of 32 bits per channel.
+        Arrays are (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16. Raises ImageError for other arrays and for modes
+        of 32 bits per channel, and MemoryLimitError where CUDA's memory does not suffice for the smallest tiles.
         """
-        if isinstance(image, Image.Image):
-            return images.to_pil(self.enlarge(images.from_pil(image)))
-        return _to_array(self.enlarge(_from_array(image)), channels=image.shape[2:])
-
-    def enlarge(self, picture: Picture) -> Picture:
-        """The enlarged picture, `scale` times larger on each side."""
-        *_, last = self.steps(picture)
+        *_, last = self.steps(image)
         assert last.result is not None, "an enlargement ends with its result"
         return last.result
 
-    def steps(self, picture: Picture, with_bicubic: bool = False) -> Iterator[Step]:
+    def steps(self, image: ImageLike, with_bicubic: bool = False) -> Iterator[Step[ImageLike]]:
         """Enlarge tile by tile, yielding before the first and after each: stop asking, and the work stops.
 
-        `with_bicubic` also gives what bicubic alone makes, at no more cost than its memory. Raises MemoryLimitError
-        where CUDA's memory does not suffice for the smallest tiles.
+        Takes and raises what a call does. `with_bicubic` also gives what bicubic makes, for no more than its memory.
         """
+        picture, back = _as_picture(image)
         seconds = 0.0
 
         def function(x: Tensor) -> Tensor:
@@ -116,11 +112,11 @@ class Upscaler:
         model, count = self.model, 2 if with_bicubic else 1
         work = _enlarge(function, picture, count, self.scale, self.tile, model.receptive_field, model.stride)
         for done, total, pictures in work:
-            yield Step(done, total, seconds, *pictures)
+            yield Step(done, total, seconds, *map(back, pictures))
 
     def warm_up(self) -> None:
         """Enlarge a tile of nothing, so that the first picture does not wait for memory and kernels."""
-        self.enlarge(Picture(np.zeros((self.tile, self.tile, 3), np.uint8)))
+        self(Picture(np.zeros((self.tile, self.tile, 3), np.uint8)))
 
 
 def best_tile(model: Network) -> int:
@@ -190,6 +186,18 @@ def _enlarge_alpha(alpha: np.ndarray, scale: int) -> np.ndarray:
     return large.clip(0, np.iinfo(alpha.dtype).max).round().astype(alpha.dtype)
 
 
+def _as_picture(image: ImageLike) -> tuple[Picture, Callable[[Picture], ImageLike]]:
+    """(the image as a picture, what makes its own kind of a picture again)."""
+    if isinstance(image, Picture):
+        return image, lambda picture: picture
+    if isinstance(image, Image.Image):
+        return images.from_pil(image), images.to_pil
+    if isinstance(image, np.ndarray):
+        channels = image.shape[2:]
+        return _from_array(image), lambda picture: _to_array(picture, channels)
+    raise ImageError(f"A {type(image).__name__} cannot be enlarged; give a PIL image or an array.")
+
+
 def _from_array(array: np.ndarray) -> Picture:
     channels = array.shape[2:]
     if array.ndim not in (2, 3) or channels not in ((), (3,), (4,)) or array.dtype not in (np.uint8, np.uint16):
@@ -202,7 +210,7 @@ def _from_array(array: np.ndarray) -> Picture:
     if not channels:
         return Picture(np.repeat(array[..., None], 3, axis=2), grey=True)
     alpha = array[..., 3] if channels == (4,) else None
-    return Picture(np.ascontiguousarray(array[..., :3]), alpha=alpha)
+    return Picture(np.require(array[..., :3], requirements=["C", "W"]), alpha=alpha)  # torch wants it writable
 
 
 def _to_array(picture: Picture, channels: tuple[int, ...]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from sr_model.errors import WeightsError
 from sr_model.networks import Network, presets, quantization
 from sr_model.networks.layers import parameter_count
 from sr_model.system.files import write_atomically
+
+log = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).parents[2] / "weights"  # in a checkout
 if not SHIPPED.is_dir():
@@ -35,6 +38,7 @@ class Card:
     training: dict[str, Any] = field(default_factory=dict)  # arguments, sets, steps, hours
     metrics: dict[str, Any] = field(default_factory=dict)  # by set: psnr, ssim and those of bicubic
     sha256: str = ""  # of the safetensors file
+    made_of: str = ""  # sha256 of the weights that an 8-bit version was made of
 
 
 def name(preset: str, scale: int) -> str:
@@ -46,14 +50,23 @@ def available(folder: Path = SHIPPED) -> list[tuple[str, int]]:
     found = []
     for path in folder.glob("*-x*.json"):
         preset, _, scale = path.stem.rpartition("-x")
-        if scale.isdecimal() and path.with_suffix(".safetensors").exists():
+        if scale.isdecimal() and (
+            path.with_suffix(".safetensors").exists() or _waiting(path.with_suffix(".safetensors")).exists()
+        ):
             found.append((preset, int(scale)))
     order = [name + suffix for name in presets.PRESETS for suffix in ("", presets.INT8)]
     return sorted(found, key=lambda entry: (order.index(entry[0]) if entry[0] in order else len(order), entry))
 
 
-def save(model: Network, preset: str, folder: Path, training: dict[str, Any], metrics: dict[str, Any]) -> Card:
-    """Write both files into `folder` (made if missing), each whole or not at all."""
+def save(
+    model: Network,
+    preset: str,
+    folder: Path,
+    training: dict[str, Any],
+    metrics: dict[str, Any],
+    made_of: str = "",
+) -> Card:
+    """Write a network's weights and its card into `folder`, as `install` does."""
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     data = save_tensors(state)
     card = Card(
@@ -66,13 +79,27 @@ def save(model: Network, preset: str, folder: Path, training: dict[str, Any], me
         training=training,
         metrics=metrics,
         sha256=hashlib.sha256(data).hexdigest(),
+        made_of=made_of,
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / name(preset, model.scale)
-    # The json last: it vouches for the weights by their checksum.
-    write_atomically(path.with_suffix(".safetensors"), data)
-    write_card(card, folder)
+    install(data, card, folder)
     return card
+
+
+def install(data: bytes, card: Card, folder: Path) -> None:
+    """Write weights, the bytes of a safetensors file, and their card into `folder`, which is made if missing.
+
+    Killed at any moment, it leaves the old pair or the new one: the weights wait under another name until the json,
+    which says by its sha256 which of the two it belongs to, is there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name(card.preset, card.scale)}.safetensors"
+    write_atomically(_waiting(path), data)
+    write_card(card, folder)
+    os.replace(_waiting(path), path)
+
+
+def _waiting(path: Path) -> Path:
+    return path.with_name(f".{path.name}.new")
 
 
 def write_card(card: Card, folder: Path) -> None:
@@ -87,7 +114,7 @@ def read_card(preset: str, scale: int, folder: Path = SHIPPED) -> Card:
         presets.config(preset, scale)  # an unknown preset or scale has the better sentence
         have = ", ".join(name(*entry) for entry in available(folder)) or "none"
         raise WeightsError(
-            f"There are no weights for {name(preset, scale)}; there are: {have}. {_how_to_make(preset, scale)}"
+            f"There are no weights for {name(preset, scale)}; there are: {have}. {how_to_make(preset, scale)}"
         )
     try:
         return Card(**json.loads(path.read_text()))
@@ -95,11 +122,28 @@ def read_card(preset: str, scale: int, folder: Path = SHIPPED) -> Card:
         raise WeightsError(f"{path.name} is not a valid description of weights: {error}.") from None
 
 
-def _how_to_make(preset: str, scale: int) -> str:
+def how_to_make(preset: str, scale: int) -> str:
+    """A sentence with the command that makes weights that are missing or stale."""
     plain = preset.removesuffix(presets.INT8)
     if plain == preset:
         return f"Train them with: python train.py --preset {preset} --scale {scale}"
     return f"Make them with: python -m sr_model quantize {plain} --scale {scale}"
+
+
+def _read_checked(path: Path, sha256: str) -> bytes:
+    """The file's bytes, or those of its successor that waits to be moved there. Raises WeightsError."""
+    for candidate in (path, _waiting(path)):
+        try:
+            data = candidate.read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise WeightsError(f"{path.name} cannot be read: {error.strerror}.") from None
+        if hashlib.sha256(data).hexdigest() == sha256:
+            return data
+    if not path.exists():
+        raise WeightsError(f"{path.name} is missing beside {path.stem}.json.")
+    raise WeightsError(f"{path.name} does not match its sha256 in {path.stem}.json: it is damaged or replaced.")
 
 
 def load(preset: str, scale: int, folder: str | os.PathLike = SHIPPED) -> tuple[Network, Card]:
@@ -110,12 +154,19 @@ def load(preset: str, scale: int, folder: str | os.PathLike = SHIPPED) -> tuple[
     folder = Path(folder)
     card = read_card(preset, scale, folder)
     path = folder / f"{name(preset, scale)}.safetensors"
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise WeightsError(f"{path.name} cannot be read: {error.strerror}.") from None
-    if hashlib.sha256(data).hexdigest() != card.sha256:
-        raise WeightsError(f"{path.name} does not match its sha256 in {path.stem}.json: it is damaged or replaced.")
+    data = _read_checked(path, card.sha256)
+    parent = folder / f"{name(preset.removesuffix(presets.INT8), scale)}.json"
+    if (
+        card.made_of
+        and parent.exists()
+        and read_card(preset.removesuffix(presets.INT8), scale, folder).sha256 != (card.made_of)
+    ):
+        log.warning(
+            "%s was made of other weights than those of %s beside it. %s",
+            name(preset, scale),
+            parent.stem,
+            how_to_make(preset, scale),
+        )
     try:
         model = networks.build(networks.read_config(card.architecture, card.config))
         if card.quantized:

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from sr_model.networks import Network
 
 LAST = "tail"  # in the names of last layers, which stay in float: their levels would be seen as bands
+PART = 512  # pixels
 SIGNED, UNSIGNED = -128, 0  # the lowest of an input's 256 levels
 
 
@@ -62,10 +63,7 @@ def quantize(network: Network, pictures: Iterable[Tensor]) -> Network:
     Raises ValueError where there is no picture.
     """
     quantized = prepared(network)
-    seen: dict[str, tuple[float, float]] = {}
-    for name, x in _inputs(network, pictures):
-        low, high = seen.get(name, (0.0, 0.0))
-        seen[name] = min(low, float(x.min())), max(high, float(x.max()))
+    seen = _ranges(network, pictures)
     if not seen:
         raise ValueError("there is no picture to choose the ranges on")
     for name, (low, high) in seen.items():
@@ -94,20 +92,28 @@ def _convolutions(network: nn.Module) -> list[tuple[str, nn.Conv2d]]:
     return [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
 
 
-def _inputs(network: Network, pictures: Iterable[Tensor]) -> Iterable[tuple[str, Tensor]]:
-    """(name, input) of each convolution for each picture."""
-    seen: list[tuple[str, Tensor]] = []
+def _ranges(network: Network, pictures: Iterable[Tensor]) -> dict[str, tuple[float, float]]:
+    """(least, largest) input of each convolution over all pictures, and 0, by its name.
+
+    Only these two numbers are kept of each input, and large pictures are seen in parts of PART pixels a side.
+    """
+    seen: dict[str, tuple[float, float]] = {}
 
     def watch(name: str, conv: nn.Conv2d) -> torch.utils.hooks.RemovableHandle:
-        return conv.register_forward_pre_hook(lambda _, inputs: seen.append((name, inputs[0])))
+        def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            low, high = seen.get(name, (0.0, 0.0))
+            seen[name] = min(low, float(inputs[0].min())), max(high, float(inputs[0].max()))
+
+        return conv.register_forward_pre_hook(note)
 
     hooks = [watch(name, conv) for name, conv in _convolutions(network)]
     try:
-        for picture in pictures:
-            with torch.inference_mode():
-                network(picture)
-            yield from seen
-            seen.clear()
+        with torch.inference_mode():
+            for picture in pictures:
+                for rows in picture.split(PART, dim=2):
+                    for part in rows.split(PART, dim=3):
+                        network(part)
     finally:
         for hook in hooks:
             hook.remove()
+    return seen

@@ -39,7 +39,7 @@ def test_compare_shows_three_pictures_and_their_true_numbers(visit: Visit, tmp_p
     visit.press()
     assert visit.labels() == [("Bicubic", "450x300"), ("Autoencoder", "450x300"), ("Reference", "450x300")]
     low, high = comparison.shrink_picture(images.load(CHELSEA), 2)
-    network, bicubic = Upscaler(tiny_model(), "cpu").enlarge(low), enlarge_bicubic(low, 2)
+    network, bicubic = Upscaler(tiny_model(), "cpu")(low), enlarge_bicubic(low, 2)
     names = ["chelsea-bicubic-x2.png", "chelsea-base-x2.png", "chelsea-reference.png"]
     for i, (name, picture) in enumerate(zip(names, (bicubic, network, high), strict=True)):
         path = download(visit, i, tmp_path)
@@ -79,7 +79,7 @@ def test_enlarge_with_and_without_a_reference(visit: Visit, tmp_path: Path) -> N
     visit.choose(tmp_path / "large.png", "#sr-reference")
     visit.press()
     assert visit.labels()[2] == ("Reference", "120x80")
-    network = Upscaler(tiny_model(), "cpu").enlarge(low)
+    network = Upscaler(tiny_model(), "cpu")(low)
     assert visit.scores()[1] == ["Autoencoder", *numbers(network, high)]
 
 
