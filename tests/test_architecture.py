@@ -16,11 +16,13 @@ from sr_model.networks.architecture import DECODER, ENCODER, WHOLE, facts, laten
 from sr_model.networks.autoencoder import AutoencoderConfig
 from sr_model.networks.base import SCALES
 from sr_model.networks.layers import ResidualBlock, parameter_count
+from sr_model.networks.plain import PlainConfig
 from sr_model.networks.tutorials import ClassicConfig, KerasConfig
 from tests.conftest import randomised
 
 SMALL: list[Config] = [
     AutoencoderConfig(2, width=8, latent_width=12, encoder_blocks=2, latent_blocks=1, decoder_blocks=0),
+    PlainConfig(2, width=8, latent_width=12, encoder_layers=2, latent_layers=1, decoder_layers=1),
     ClassicConfig(width=8, latent_width=12),
     ClassicConfig(width=8, latent_width=12, skips=True, residual_blocks=2),
     KerasConfig(width=8),

@@ -11,11 +11,13 @@ from sr_model.networks import Config, build, presets
 from sr_model.networks.autoencoder import AutoencoderConfig
 from sr_model.networks.base import SCALES
 from sr_model.networks.layers import parameter_count
+from sr_model.networks.plain import PlainConfig
 from sr_model.networks.tutorials import ClassicConfig, KerasConfig
 from tests.conftest import randomised
 
 SMALL = [
     AutoencoderConfig(2, width=8, latent_width=8, encoder_blocks=1, latent_blocks=1, decoder_blocks=1),
+    PlainConfig(2, width=8, latent_width=12, encoder_layers=2, latent_layers=1, decoder_layers=1),
     ClassicConfig(width=8, latent_width=8),
     ClassicConfig(width=8, latent_width=8, skips=True, residual_blocks=1),
     KerasConfig(width=8),

@@ -39,7 +39,7 @@ def test_better_weights_are_installed_with_what_was_measured(run: Path, photo_fo
     expected = evaluate(Upscaler(network, "cpu"), 2, photo_folder)["mean"]["psnr"]
     assert card.metrics["photos"]["psnr"] == pytest.approx(expected, abs=1e-3)
     text = (target / "README.md").read_text()
-    assert "| nano-x2 | 36,716 | 1.5 h | photos 4 |" in text
+    assert f"| nano-x2 | {card.parameters:,} | 1.5 h | photos 4 |" in text
     assert "old" not in text
     assert text.endswith("\n\nMore.\n")
 

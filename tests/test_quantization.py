@@ -15,7 +15,7 @@ from sr_model.evaluation.comparison import compare, shrink_picture
 from sr_model.imaging import images
 from sr_model.inference.engines import OpenVinoEngine
 from sr_model.models import weights
-from sr_model.networks import presets, quantization
+from sr_model.networks import Network, build, presets, quantization
 from sr_model.networks.quantization import QuantizedConv2d, is_quantized, quantize
 from sr_model.training import run
 from tests.conftest import randomised, tiny_model
@@ -53,17 +53,25 @@ def test_8_bits_lose_at_most_a_tenth_of_a_decibel(preset: str, scale: int, photo
     assert psnr[0] > psnr[1] - 0.1
 
 
+def longest_run(pixels: np.ndarray) -> int:
+    """The longest row of equal values from left to right."""
+    edges = np.pad(np.diff(pixels, axis=1) != 0, ((0, 0), (1, 1), (0, 0)), constant_values=True)
+    places = np.moveaxis(edges, 1, -1)
+    return max(int(np.diff(np.flatnonzero(row)).max()) for row in places.reshape(-1, places.shape[-1]))
+
+
 @pytest.mark.parametrize(("preset", "scale"), SHIPPED)
 @pytest.mark.parametrize("name", ramps())
 def test_a_smooth_gradient_shows_no_bands(preset: str, scale: int, name: str) -> None:
-    """Nowhere more than a level from what float32 gives, and on hardly any pixel so much."""
+    """At most 2 levels from what float32 gives, hardly ever more than 1, and no flat run where float32 has a slope."""
     exact, rounded = (
         Upscaler.from_preset(p, scale, "cpu")(ramps()[name]).astype(int)
         for p in (preset.removesuffix(presets.INT8), preset)
     )
     difference = np.abs(rounded - exact)
-    assert difference.max() <= 1
-    assert difference.mean() < 0.1
+    assert difference.max() <= 2
+    assert (difference > 1).mean() <= 0.001
+    assert longest_run(rounded) <= 1.5 * longest_run(exact)
 
 
 def test_coarser_steps_would_show() -> None:
@@ -79,26 +87,39 @@ def test_coarser_steps_would_show() -> None:
 
 @pytest.mark.parametrize(("preset", "scale"), SHIPPED)
 def test_engines_agree_on_8_bits(preset: str, scale: int, photo: Image.Image) -> None:
-    """But for values on the edge between two of the 256 levels, which fall to either side: 2 levels at most."""
+    """But for values on the edge between two of the 256 levels, which fall to either side, again in each layer."""
     first, second = (
         np.asarray(Upscaler.from_preset(preset, scale, "cpu", engine=engine)(photo)).astype(int)
         for engine in ("torch", "openvino")
     )
     difference = np.abs(first - second)
-    assert difference.max() <= 2
-    assert (difference > 1).mean() < 1e-4
+    assert difference.max() <= 3
+    assert (difference > 1).mean() < 1e-3
 
 
 @pytest.mark.parametrize(("preset", "scale"), SHIPPED)
 def test_openvino_runs_8_bits_by_8_bit_instructions(preset: str, scale: int) -> None:
-    """All convolutions but the last, else they would be no faster."""
+    """Every 8-bit convolution, else it would be no faster; and sums and shuffles take no detour."""
     network, _ = weights.load(preset, scale)
-    engine = OpenVinoEngine(network)
-    kinds = [op.get_rt_info() for op in engine.compiled.get_runtime_model().get_ordered_ops()]
-    names = [str(k["primitiveType"].astype(str)) for k in kinds if k["layerType"].astype(str) == "Convolution"]
-    count = sum(isinstance(module, torch.nn.Conv2d | QuantizedConv2d) for module in network.modules())
-    assert len(names) == count
-    assert sum(name.lower().endswith("i8") for name in names) == count - 1
+    kinds = compiled_layers(network)
+    convolutions = [kind for layer, kind in kinds if layer == "Convolution"]
+    count = sum(isinstance(module, QuantizedConv2d) for module in network.modules())
+    assert sum(kind.lower().endswith("i8") for kind in convolutions) == count
+    assert "Transpose" not in dict(kinds)
+
+
+def test_a_plain_network_rounds_within_its_convolutions(pictures: list[Tensor]) -> None:
+    """Between the picture's own rounding and the result nothing is rounded, added or activated by itself."""
+    network = quantize(build(presets.config("nano", 2)), pictures)
+    layers = [layer for layer, _ in compiled_layers(network)]
+    assert layers.count("FakeQuantize") == 1
+    assert not {"Add", "Eltwise", "Relu", "Transpose", "Subgraph"} & set(layers)
+
+
+def compiled_layers(network: Network) -> list[tuple[str, str]]:
+    """(type, kernel) of each layer that OpenVINO runs."""
+    infos = [op.get_rt_info() for op in OpenVinoEngine(network).compiled.get_runtime_model().get_ordered_ops()]
+    return [(str(i["layerType"].astype(str)), str(i["primitiveType"].astype(str))) for i in infos]
 
 
 def test_values_on_the_grid_are_exact() -> None:

@@ -36,6 +36,28 @@ def test_pictures_equal_the_network_s_output_rounded(scale: int, size: tuple[int
     assert np.abs(result.astype(int) - expected).max() <= 1
 
 
+@pytest.mark.parametrize("size", [(1, 1), (33, 17), (40, 27)])
+def test_the_best_quality_does_not_depend_on_how_a_picture_is_held(
+    model: Network, size: tuple[int, int], photo: Image.Image
+) -> None:
+    """The mean over flips and turns turns with the picture (of even sides), and is the same in tiles."""
+    small = photo.crop((100, 80, 100 + size[0], 80 + size[1]))
+    best, tiled = (Upscaler(model, "cpu", tile, "torch", "max") for tile in (256, 16))
+    whole = np.asarray(best(small)).astype(int)
+    assert np.abs(np.asarray(tiled(small)).astype(int) - whole).max() <= 1
+    once = np.asarray(Upscaler(model, "cpu", 256, "torch")(small)).astype(int)
+    assert np.abs(once - whole).max() > 1
+    even = small.resize((size[0] * 2, size[1] * 2))
+    turned = np.asarray(best(even.transpose(Image.Transpose.ROTATE_90))).astype(int)
+    assert np.abs(np.rot90(turned, -1) - np.asarray(best(even))).max() <= 1
+
+
+def test_an_unknown_quality_is_refused(model: Network) -> None:
+    """With those that there are."""
+    with pytest.raises(ConfigError, match="normal, max"):
+        Upscaler(model, "cpu", quality="best")
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
 def test_the_kind_of_picture_is_kept(upscaler: Upscaler, mode: str, photo: Image.Image) -> None:
     """Grey stays grey, alpha stays alpha, 16 bits stay 16 bits, twice as large."""

@@ -9,6 +9,7 @@ from sr_model.data import list_of_pairs, pairs
 from sr_model.errors import ConfigError, SRError
 from sr_model.inference.devices import limit_threads
 from sr_model.inference.engines import ENGINES
+from sr_model.inference.ensemble import QUALITIES
 from sr_model.inference.upscaler import Upscaler
 from sr_model.models import weights
 from sr_model.networks import presets
@@ -37,12 +38,19 @@ def add_network(parser: argparse.ArgumentParser, also: str = "") -> None:
     parser.add_argument(
         "--tile", type=int, default=0, metavar="N", help="largest side of a tile in input pixels (default: the best)"
     )
+    parser.add_argument(
+        "--quality",
+        default="normal",
+        help=f"{' or '.join(QUALITIES)}: max is the mean over 8 flips and turns, at 8 times the time (default: normal)",
+    )
 
 
 def load_upscaler(options: argparse.Namespace) -> Upscaler:
     """The network that `add_network`'s options name."""
     folder = options.weights or weights.SHIPPED
-    return Upscaler.from_preset(options.preset, options.scale, options.device, folder, options.tile, options.engine)
+    return Upscaler.from_preset(
+        options.preset, options.scale, options.device, folder, options.tile, options.engine, options.quality
+    )
 
 
 def chosen_scale(options: argparse.Namespace) -> int:

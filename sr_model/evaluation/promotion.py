@@ -16,7 +16,7 @@ from sr_model.networks.quantization import quantize
 from sr_model.system.files import between_marks, write_atomically
 
 CALIBRATION = 24  # photos
-ALLOWED_LOSS = 0.1  # dB
+ALLOWED_LOSS = 0.05  # dB
 BEGIN, END = "<!-- weights: begin -->", "<!-- weights: end -->"
 
 

@@ -143,6 +143,7 @@ def _converted(network: Network) -> Any:  # openvino.Model, of a package that ma
     makers over the network.
     """
     from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch import ConversionExtension
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
     from openvino.passes import ConstantFolding, Manager
 
@@ -151,9 +152,31 @@ def _converted(network: Network) -> Any:  # openvino.Model, of a package that ma
         warnings.simplefilter("ignore")  # OpenVINO traces by torch.jit, which torch calls deprecated
         decoder = TorchScriptPythonDecoder(_Body(network.cpu().eval()), example_input=(x,))
         frontend = FrontEndManager().load_by_framework("pytorch")
+        frontend.add_extension(ConversionExtension("aten::pixel_shuffle", _depth_to_space))
         model = frontend.convert(frontend.load(decoder))
     model.reshape([1, x.shape[1], -1, -1])
     passes = Manager()
     passes.register_pass(ConstantFolding())  # else 8-bit networks are not known as such, and run in float32
     passes.run_passes(model)
+    _round_once(model)
     return model
+
+
+def _round_once(model: Any) -> None:
+    """Remove each rounding of what is already rounded to the same levels: it changes nothing and costs a pass."""
+
+    def levels(node: Any) -> list[Any]:
+        return [node.get_attributes()["levels"], *(node.input_value(i).get_node().data.tolist() for i in range(1, 5))]
+
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == "FakeQuantize":
+            source = node.input_value(0).get_node()
+            if source.get_type_name() == "FakeQuantize" and levels(source) == levels(node):
+                node.output(0).replace(node.input_value(0))
+
+
+def _depth_to_space(context: Any) -> Any:
+    """A pixel shuffle as the one operation that it is; the frontend's own way is a transpose, which is far slower."""
+    from openvino import opset13
+
+    return opset13.depth_to_space(context.get_input(0), "depth_first", context.get_values_from_const_input(1)).outputs()

@@ -17,6 +17,8 @@ from sr_model.imaging.images import Picture
 from sr_model.imaging.resampling import bicubic
 from sr_model.imaging.tiles import tiled, tiles
 from sr_model.inference import engines
+from sr_model.inference.engines import Engine
+from sr_model.inference.ensemble import QUALITIES, SelfEnsemble
 from sr_model.models import weights
 from sr_model.networks import Network, presets
 
@@ -49,14 +51,22 @@ class Upscaler:
     network's receptive field, so that the result does not depend on them.
     """
 
-    def __init__(self, model: Network, device: str = "auto", tile: int = 0, engine: str = "auto") -> None:
+    def __init__(
+        self, model: Network, device: str = "auto", tile: int = 0, engine: str = "auto", quality: str = "normal"
+    ) -> None:
         """`tile` is the largest side of a tile in input pixels, 0 the best for the network.
 
-        Raises ConfigError as `engines.load` does, and for a tile that is no multiple of the network's stride.
+        `quality` max takes the mean over 8 flips and quarter turns, at 8 times the time.
+
+        Raises ConfigError as `engines.load` does, for a tile that is no multiple of the network's stride, and for an
+        unknown quality.
         """
+        if quality not in QUALITIES:
+            raise ConfigError(f"There is no quality {quality!r}; choose one of: {', '.join(QUALITIES)}.")
         if tile < 0 or tile % model.stride:
             raise ConfigError(f"Tiles of {tile} pixels are not possible; give a multiple of {model.stride}, or 0.")
-        self.engine = engines.load(model, device, engine)
+        single = engines.load(model, device, engine)
+        self.engine: Engine = SelfEnsemble(single) if quality == "max" else single
         self.device = self.engine.device
         self.model = model
         self.tile = tile or best_tile(model)
@@ -71,15 +81,16 @@ class Upscaler:
         folder: str | os.PathLike = weights.SHIPPED,
         tile: int = 0,
         engine: str = "auto",
+        quality: str = "normal",
     ) -> "Upscaler":
         """Load the weights of `preset` at `scale` (by default the preset's own) from `folder`.
 
-        `device` is auto, cuda or cpu; `engine` is auto, torch or openvino; `tile` as above.
+        `device` is auto, cuda or cpu; `engine` is auto, torch or openvino; `tile` and `quality` as above.
 
         Raises ConfigError for unknown names and WeightsError where weights are missing or damaged.
         """
         model, _ = weights.load(preset, scale or presets.default_scale(preset), folder)
-        return cls(model, device, tile, engine)
+        return cls(model, device, tile, engine, quality)
 
     def __call__(self, image: ImageLike) -> ImageLike:
         """The image `scale` times larger on each side, in the kind it came in: a PIL image, an array, or a `Picture`.

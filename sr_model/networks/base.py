@@ -20,6 +20,8 @@ class Network(nn.Module, ABC):
     multiples of `stride`, with margins of at least `receptive_field`, gives the same result as the whole.
     """
 
+    float_modules: tuple[str, ...] = ()  # by name; the 8-bit version leaves them, and all within them, in float32
+
     def __init__(self, config: Any) -> None:
         """`config` is the dataclass that rebuilds the network; it has `scale` and is saved beside the weights."""
         super().__init__()

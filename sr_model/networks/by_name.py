@@ -7,12 +7,14 @@ import torch
 
 from sr_model.networks.autoencoder import Autoencoder, AutoencoderConfig
 from sr_model.networks.base import Network
+from sr_model.networks.plain import PlainAutoencoder, PlainConfig
 from sr_model.networks.tutorials import ClassicAutoencoder, ClassicConfig, KerasAutoencoder, KerasConfig
 
-Config = AutoencoderConfig | ClassicConfig | KerasConfig
+Config = AutoencoderConfig | PlainConfig | ClassicConfig | KerasConfig
 
 ARCHITECTURES: dict[str, tuple[type[Any], type[Network]]] = {
     "autoencoder": (AutoencoderConfig, Autoencoder),
+    "plain": (PlainConfig, PlainAutoencoder),
     "classic": (ClassicConfig, ClassicAutoencoder),
     "keras": (KerasConfig, KerasAutoencoder),
 }

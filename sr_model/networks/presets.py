@@ -8,6 +8,7 @@ from sr_model.errors import ConfigError
 from sr_model.networks import Config, with_options
 from sr_model.networks.autoencoder import AutoencoderConfig
 from sr_model.networks.base import SCALES
+from sr_model.networks.plain import PlainConfig
 from sr_model.networks.tutorials import ClassicConfig, KerasConfig
 
 
@@ -28,7 +29,9 @@ def _autoencoder(width: int, latent_width: int, encoder: int, latent: int, decod
 _TUTORIAL = {"loss": "mse", "optimizer": "adam", "batch_size": 4, "patch_size": 128, "grad_clip": 0.0}
 PRESETS = {
     "nano": Preset(
-        "Fast", "The same design, a twelfth of the size.", _autoencoder(16, 32, encoder=1, latent=1, decoder=1)
+        "Fast",
+        "A stack of plain convolutions, a fifth of the work.",
+        PlainConfig(2, 32, 32, encoder_layers=2, latent_layers=1, decoder_layers=2),
     ),
     "base": Preset("Best", "The autoencoder of this project.", _autoencoder(48, 64, encoder=2, latent=3, decoder=2)),
     "classic": Preset(

@@ -22,6 +22,8 @@ POOLED = 4  # both halve twice on the way to their latent
 class _Tutorial(Network):
     """Its body makes the whole output: bicubic, if the network has it, is before the body and not beside it."""
 
+    float_modules = ("tail",)
+
     def finish(self, y: Tensor, enlarged: Tensor) -> Tensor:
         """What `body` returned, cut to the size of the input enlarged."""
         h, w = enlarged.shape[-2:]
