@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sr_model.commands.common import run
+from sr_model.inference.devices import DEVICES
 from sr_model.inference.engines import ENGINES
 from sr_model.models import weights
 
@@ -24,7 +25,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="FOLDER",
         help="folder of <preset>-x<scale>.safetensors and .json, as training writes it (default: the shipped ones)",
     )
-    parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto", help="(default: %(default)s)")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="(default: %(default)s)")
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="(default: %(default)s)")
     parser.add_argument("--share", action="store_true", help="also open a public link through Gradio's servers")
     return parser.parse_args(arguments)

@@ -118,7 +118,7 @@ def test_bicubic_can_be_evaluated_at_any_scale(photo_folder: Path, capsys: pytes
         (["upscale", "missing.png", "out.png"], 1, "no file or folder"),
         (["upscale", "examples", "out", "--preset", "giant"], 2, "nano, base"),
         (["upscale", "examples", "out", "--scale", "9"], 2, "2, 3, 4"),
-        (["upscale", "examples", "out", "--device", "tpu"], 2, "auto, cuda or cpu"),
+        (["upscale", "examples", "out", "--device", "tpu"], 2, "auto, cuda, mps, cpu"),
         (["evaluate", "--data", "nowhere"], 1, "no picture in nowhere"),
         (["upscale"], 2, "required"),
         (["nonsense"], 2, "invalid choice"),
@@ -207,3 +207,12 @@ def test_one_unwritable_file_never_stops_a_folder(
     assert sorted(path.name for path in out.iterdir()) == ["b.webp", "c.webp"]
     assert "a.png: 18000x4 pixels do not fit into a webp file" in capsys.readouterr().err
     assert 100 < np.asarray(Image.open(out / "b.webp").convert("L")).mean() < 200, "16-bit grey is not clipped to white"
+
+
+@pytest.mark.parametrize(
+    "command", ["upscale a.png b.png", "evaluate --data .", "quantize nano --data . --val-data .", "figures nano"]
+)
+def test_scale_0_is_no_default(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A wrong scale is a usage error that names the choices."""
+    assert main([*command.split(), "--scale", "0"]) == 2
+    assert "1, 2, 3, 4" in capsys.readouterr().err

@@ -57,3 +57,20 @@ def test_a_card_tells_no_path() -> None:
     text = json.dumps(TrainConfig(data=("/here",), val_data="/here", init="/here", run_dir="/here").for_card())
     assert "/here" not in text
     assert json.loads(text)["batch_size"] == 8
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"precision": "fp16"}, "--precision is 'fp16'; choose one of: auto, float32, bfloat16."),
+        ({"scale": 0}, "Scale 0 is not supported; choose one of: 1, 2, 3, 4."),
+        ({"seed": -1}, "--seed is -1; it must not be negative."),
+        ({"device": "gpu"}, "--device is 'gpu'; choose one of: auto, cuda, mps, cpu."),
+        ({"preset": "huge"}, "There is no preset 'huge'; choose one of: nano"),
+    ],
+)
+def test_no_setting_is_taken_for_another(given: dict[str, Any], sentence: str) -> None:
+    """Each value that is not among the choices is refused with them, and none silently becomes the default."""
+    with pytest.raises(ConfigError) as error:
+        TrainConfig(**given)
+    assert str(error.value).startswith(sentence)

@@ -31,6 +31,15 @@ def test_threads_are_limited_and_never_raised(monkeypatch: pytest.MonkeyPatch) -
 def test_without_cuda_it_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asking for a device that is not there is answered in a sentence; auto takes what there is."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert devices.choose_device("auto") == torch.device("cpu")
     with pytest.raises(ConfigError, match="no CUDA device"):
         devices.choose_device("cuda")
+
+
+def test_apple_s_gpu_is_taken_where_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auto` takes MPS where there is no CUDA; its arithmetic is float32."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert devices.choose_device("auto") == devices.choose_device("mps") == torch.device("mps")
+    assert not devices.supports_bfloat16(torch.device("mps"))

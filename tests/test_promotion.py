@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def test_a_crash_between_weights_and_json_leaves_a_valid_pair(
     def die(*_: object) -> None:
         raise KeyboardInterrupt
 
-    for place, expected in (((weights, "write_card"), old), ((weights.os, "replace"), new)):
+    for place, expected in (((weights, "write_card"), old), ((os, "replace"), new)):
         with monkeypatch.context() as patch:
             patch.setattr(*place, die)
             # `os.replace` also ends each file that is written whole: let those through.

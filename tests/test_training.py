@@ -142,3 +142,14 @@ def test_with_features_in_the_loss_the_nearest_in_features_is_kept(config: Train
     """Such losses give up PSNR, so that it cannot say which weights are best; the log has both figures."""
     best = train(dataclasses.replace(config, loss="l1=1,perceptual=1"), quiet())
     assert best["distance"] == min(line["val_distance"] for line in history(config.folder))
+
+
+def test_a_dry_run_touches_nothing(config: TrainConfig) -> None:
+    """A plan made beside a run that is under way leaves its folder as it is, its cache file too."""
+    cache = config.folder / "cache" / "pixels-0.bin"
+    cache.parent.mkdir(parents=True)
+    cache.write_bytes(b"pixels of the run that is under way")
+    before = {path: path.stat().st_mtime_ns for path in config.folder.rglob("*")}
+    train(dataclasses.replace(config, dry_run=True, cache_gb=0), quiet())
+    assert {path: path.stat().st_mtime_ns for path in config.folder.rglob("*")} == before
+    assert cache.read_bytes() == b"pixels of the run that is under way"

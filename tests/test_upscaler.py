@@ -132,7 +132,7 @@ def test_unknown_names_are_told_with_the_valid_ones() -> None:
         Upscaler.from_preset("huge")
     with pytest.raises(ConfigError, match="2, 3, 4"):
         Upscaler.from_preset("base", scale=7)
-    with pytest.raises(ConfigError, match="auto, cuda or cpu"):
+    with pytest.raises(ConfigError, match="auto, cuda, mps, cpu"):
         Upscaler(tiny_model(), device="tpu")
 
 
@@ -181,10 +181,14 @@ def test_steps_give_the_kind_that_they_take(upscaler: Upscaler, photo: Image.Ima
     """A PIL image, an array and a `Picture` each come back as what they were, with the same pixels."""
     image = photo.crop((0, 0, 24, 20))
     expected = np.asarray(upscaler(image))
-    for given in (image, np.asarray(image), from_pil(image)):
-        *_, last = upscaler.steps(given, with_bicubic=True)
-        assert type(last.result) is type(last.bicubic) is type(given)
-        pixels = last.result.pixels if isinstance(last.result, images.Picture) else np.asarray(last.result)
+    *_, pil = upscaler.steps(image, with_bicubic=True)
+    *_, array = upscaler.steps(np.asarray(image), with_bicubic=True)
+    *_, picture = upscaler.steps(from_pil(image), with_bicubic=True)
+    assert isinstance(pil.result, Image.Image)
+    assert isinstance(pil.bicubic, Image.Image)
+    assert isinstance(array.result, np.ndarray)
+    assert isinstance(picture.result, images.Picture)
+    for pixels in (np.asarray(pil.result), array.result, picture.result.pixels):
         assert np.array_equal(pixels, expected)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sr_model.benchmark import measuring
 from sr_model.errors import ConfigError
+from sr_model.inference.devices import DEVICES
 from sr_model.models import weights
 
 
@@ -19,7 +20,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument("--preset", **many, metavar="NAME", help="may be repeated (default: all there are)")
     parser.add_argument("--scale", **many, type=int, metavar="N", help="may be repeated (default: all there are)")
     parser.add_argument("--engine", default="all", help="openvino, torch or all (default: all)")
-    parser.add_argument("--device", default="all", help="cuda, cpu, auto or all (default: all)")
+    parser.add_argument("--device", default="all", help=f"{', '.join(DEVICES)} or all (default: all)")
     parser.add_argument("--weights", type=Path, metavar="FOLDER", help="of the presets (default: those shipped)")
     parser.add_argument(
         "--size", **many, metavar="WxH", help="of a picture; may be repeated (default: five of 256x256 to 4000x3000)"

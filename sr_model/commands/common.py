@@ -7,12 +7,12 @@ from pathlib import Path
 
 from sr_model.data import list_of_pairs, pairs
 from sr_model.errors import ConfigError, SRError
-from sr_model.inference.devices import limit_threads
+from sr_model.inference.devices import DEVICES, limit_threads
 from sr_model.inference.engines import ENGINES
 from sr_model.inference.ensemble import QUALITIES
 from sr_model.inference.upscaler import Upscaler
 from sr_model.models import weights
-from sr_model.networks import presets
+from sr_model.networks import SCALES, presets
 
 
 def run(work: Callable[[], int]) -> int:
@@ -33,7 +33,7 @@ def add_network(parser: argparse.ArgumentParser, also: str = "") -> None:
     parser.add_argument("--preset", default="base", metavar="NAME", help=f"which network (default: base){also}")
     parser.add_argument("--scale", type=int, metavar="N", help="times larger, per side (default: the preset's, base 2)")
     parser.add_argument("--weights", metavar="FOLDER", help="where its weights are (default: those shipped)")
-    parser.add_argument("--device", default="auto", help="cuda, cpu or auto (default: auto)")
+    parser.add_argument("--device", default="auto", help=f"{', '.join(DEVICES)} (default: auto)")
     parser.add_argument("--engine", default="auto", help=f"{', '.join(ENGINES)}: what runs it (default: auto)")
     parser.add_argument(
         "--tile", type=int, default=0, metavar="N", help="largest side of a tile in input pixels (default: the best)"
@@ -55,7 +55,9 @@ def load_upscaler(options: argparse.Namespace) -> Upscaler:
 
 def chosen_scale(options: argparse.Namespace) -> int:
     """The scale asked for; else that of the pairs to measure on; else the preset's."""
-    if options.scale:
+    if options.scale is not None:
+        if options.scale not in SCALES:
+            raise ConfigError(f"--scale is {options.scale}; choose one of: {', '.join(map(str, SCALES))}.")
         return int(options.scale)
     listing = list_of_pairs(Path(options.data)) if "data" in options else None
     if listing:

@@ -25,7 +25,7 @@ def _run(options: argparse.Namespace) -> int:
     # Drawing takes matplotlib, which is slow to import.
     from sr_model.figures.save import write_architecture, write_panels
 
-    scale = options.scale or presets.default_scale(options.preset)
+    scale = presets.default_scale(options.preset) if options.scale is None else options.scale
     for path in write_architecture(options.preset, scale, options.out, options.network):
         print(path)
     if options.image:

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from sr_model.evaluation.promotion import promote
+from sr_model.inference.devices import DEVICES
 from sr_model.models import weights
 
 
@@ -17,7 +18,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "--test", type=Path, action="append", default=[], metavar="SOURCE", help="a set to measure too; may be repeated"
     )
     parser.add_argument("--weights", type=Path, metavar="FOLDER", help="where to put them (default: weights)")
-    parser.add_argument("--device", default="auto", help="cuda, cpu or auto (default: auto)")
+    parser.add_argument("--device", default="auto", help=f"{', '.join(DEVICES)} (default: auto)")
     parser.set_defaults(work=_run)
 
 

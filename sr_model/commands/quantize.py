@@ -26,7 +26,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _run(options: argparse.Namespace) -> int:
-    scale = options.scale or presets.default_scale(options.preset)
+    scale = presets.default_scale(options.preset) if options.scale is None else options.scale
     folder = options.weights or weights.SHIPPED
     say = partial(print, flush=True)
     quantize_preset(options.preset, scale, options.data, options.val_data, options.test, folder, say)

@@ -1,6 +1,5 @@
 """Public training sets by name: downloaded on first use, checked, unpacked, and then used without a network."""
 
-import fcntl
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from typing import IO, cast
 from sr_model.data.download import RemoteFile, Say, bytes_there, provide
 from sr_model.errors import ConfigError, DataError
 from sr_model.imaging.images import SUFFIXES
+from sr_model.system.lock import locked
 
 MARKER = ".complete"
 ELSEWHERE = "name another folder in the environment variable SR_MODEL_DATA."
@@ -82,12 +82,7 @@ def fetch(name: str, say: Say, folder: Path | None = None, table: Mapping[str, N
     try:
         if not _is_complete(pictures, named):
             base.mkdir(parents=True, exist_ok=True)
-            with open(base / f".{name}.lock", "w") as lock:  # never deleted: others may be waiting for this very file
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    say(f"Another process is fetching {name}; waiting for it.")
-                    fcntl.flock(lock, fcntl.LOCK_EX)
+            with locked(base / f".{name}.lock", lambda: say(f"Another process is fetching {name}; waiting for it.")):
                 if not _is_complete(pictures, named):
                     _fill(pictures, named, say)
     except OSError as error:

@@ -10,24 +10,27 @@ from sr_model.imaging.resampling import to_8bit
 
 DEFINITION = (
     "PSNR and SSIM, higher is better for both: on the luma Y of ITU-R BT.601 (16 to 235), of pictures rounded to "
-    "8 bits, with as many border pixels cut off as the scale, and 2 at x1."
+    "8 bits, with as many border pixels cut off as the scale, and 2 at x1. PSNR is at most 80 dB, that of equal "
+    "pictures."
 )
 
+MOST_PSNR = 80.0  # dB; infinity would make every mean infinite, and JSON has no word for it
 SSIM_STRIP = 256  # rows
 LUMA_RANGE = 235 - 16
 
 
 def luma(x: Tensor) -> Tensor:
     """Y of ITU-R BT.601, studio range: (N, 3, H, W) RGB in [0, 1] -> (N, 1, H, W) float64 in [16, 235]."""
-    red, green, blue = (x[:, i : i + 1].double() for i in range(3))
+    precision = torch.float32 if x.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
+    red, green, blue = (x[:, i : i + 1].to(precision) for i in range(3))
     return 16 + 65.481 * red + 128.553 * green + 24.966 * blue
 
 
 def psnr(x: Tensor, y: Tensor, data_range: float = 255.0) -> float:
-    """Peak signal-to-noise ratio in dB of two tensors of one shape; infinite where they are equal."""
+    """Peak signal-to-noise ratio in dB of two tensors of one shape, at most MOST_PSNR as in piq."""
     _check(x, y)
     mse = (x.double() - y.double()).square().mean().item()
-    return math.inf if mse == 0 else 10 * math.log10(data_range**2 / mse)
+    return MOST_PSNR if mse == 0 else min(MOST_PSNR, 10 * math.log10(data_range**2 / mse))
 
 
 def ssim(x: Tensor, y: Tensor, data_range: float = 255.0) -> float:

@@ -7,20 +7,28 @@ import torch
 
 from sr_model.errors import ConfigError
 
+DEVICES = ("auto", "cuda", "mps", "cpu")
+
 
 def choose_device(name: str = "auto") -> torch.device:
-    """`cuda`, `cpu`, or for `auto` CUDA where there is one. Raises ConfigError for others."""
+    """The device of a name in DEVICES; `auto` is CUDA, else Apple's GPU (MPS), else the CPU.
+
+    Raises ConfigError for other names and for a device that is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cuda", "cpu"):
-        raise ConfigError(f"There is no device {name!r}; choose auto, cuda or cpu.")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("There is no CUDA device here; choose --device cpu or auto.")
+        return torch.device(next(kind for kind, is_there in there.items() if is_there))
+    if name not in there:
+        raise ConfigError(f"There is no device {name!r}; choose one of: {', '.join(DEVICES)}.")
+    if not there[name]:
+        raise ConfigError(f"There is no {name.upper()} device here; choose --device cpu or auto.")
     return torch.device(name)
 
 
 def supports_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 arithmetic is in the hardware, where it doubles the speed of training."""
+    if device.type == "mps":
+        return False
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.backends.cpu.get_cpu_capability()
@@ -48,6 +56,8 @@ def describe(device: torch.device) -> str:
     """For people: the name of the graphics card, or the number of processors."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
+    if device.type == "mps":
+        return "Apple GPU"
     threads = torch.get_num_threads()
     return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 

@@ -46,9 +46,9 @@ def load(network: Network, device: str = "auto", engine: str = "auto") -> Engine
     if engine not in ENGINES:
         raise ConfigError(f"There is no engine {engine!r}; choose one of: {', '.join(ENGINES)}.")
     place = choose_device(device)
-    if place.type == "cuda":
+    if place.type != "cpu":
         if engine == "openvino":
-            raise ConfigError("OpenVINO runs on the CPU here; choose --device cpu, or --engine torch for CUDA.")
+            raise ConfigError("OpenVINO runs on the CPU here; choose --device cpu, or --engine torch for a GPU.")
         return TorchEngine(network, place)
     if engine != "torch":
         try:

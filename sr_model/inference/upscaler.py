@@ -85,11 +85,11 @@ class Upscaler:
     ) -> "Upscaler":
         """Load the weights of `preset` at `scale` (by default the preset's own) from `folder`.
 
-        `device` is auto, cuda or cpu; `engine` is auto, torch or openvino; `tile` and `quality` as above.
+        `device` is auto, cuda, mps or cpu; `engine` is auto, torch or openvino; `tile` and `quality` as above.
 
         Raises ConfigError for unknown names and WeightsError where weights are missing or damaged.
         """
-        model, _ = weights.load(preset, scale or presets.default_scale(preset), folder)
+        model, _ = weights.load(preset, presets.default_scale(preset) if scale is None else scale, folder)
         return cls(model, device, tile, engine, quality)
 
     def __call__(self, image: ImageLike) -> ImageLike:

@@ -15,8 +15,10 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    if not hasattr(os, "O_DIRECTORY"):
+        return  # Windows opens no folders
     # The rename itself must reach the disk too.
-    folder = os.open(path.parent, os.O_RDONLY)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
     finally:
@@ -32,6 +34,8 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def _is_alive(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # signal 0 would interrupt the process there, and a leftover harms nobody
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -9,6 +9,7 @@ from sr_model import losses
 from sr_model.data import augment
 from sr_model.errors import ConfigError
 from sr_model.imaging.degradations import DEGRADATIONS
+from sr_model.inference.devices import DEVICES
 from sr_model.models import weights
 from sr_model.networks import presets
 from sr_model.networks.base import SCALES
@@ -101,7 +102,7 @@ class TrainConfig:
         "arithmetic of the training step; auto takes bfloat16 where the processor has it",
         choices=("auto", "float32", "bfloat16"),
     )
-    device: str = _option("auto", "cuda, cpu or auto")
+    device: str = _option("auto", "where it runs", choices=DEVICES)
     seed: int = _option(0, "of the first weights, the split, the patches and their order")
     val_every: int = _option(1000, "steps between validations; an epoch that is shorter is one interval")
     workers: int = _option(0, "processes that prepare patches; 0 is enough on a CPU")
@@ -115,11 +116,12 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         presets.config(self.preset, self.scale, self.network)
+        for f in fields(self):
+            choices = f.metadata.get("choices")
+            if choices and getattr(self, f.name) not in choices:
+                allowed = ", ".join(map(str, choices))
+                raise ConfigError(f"{flag(f.name)} is {getattr(self, f.name)!r}; choose one of: {allowed}.")
         augment.parse(self.augment)
-        for name in ("degradation", "fit", "optimizer"):
-            choices = next(f for f in fields(self) if f.name == name).metadata["choices"]
-            if getattr(self, name) not in choices:
-                raise ConfigError(f"{flag(name)} is {getattr(self, name)!r}; choose one of: {', '.join(choices)}.")
         for name in ("epochs", "batch_size", "patch_size", "val_every", "accumulate"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{flag(name)} is {getattr(self, name)}; it must be at least 1.")
@@ -127,7 +129,7 @@ class TrainConfig:
             raise ConfigError(f"--max-steps is {self.max_steps}; it must be at least 1.")
         if self.patch_size < 8:
             raise ConfigError(f"--patch-size is {self.patch_size}; it must be at least 8 pixels.")
-        for name in ("warmup_steps", "restarts", "workers"):
+        for name in ("warmup_steps", "restarts", "workers", "seed"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{flag(name)} is {getattr(self, name)}; it must not be negative.")
         if not self.cache_gb >= 0:  # nor nan

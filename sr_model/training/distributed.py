@@ -1,15 +1,19 @@
 """Several processes that train one network, started by torchrun, on torch's own engine."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from sr_model.errors import SRError
 from sr_model.inference.devices import choose_device
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class Group:
     device: torch.device
     rank: int = 0
     size: int = 1
+    machine: distributed.ProcessGroup | None = None  # the processes on this machine, where there are several
 
     @property
     def is_first(self) -> bool:
@@ -49,6 +54,25 @@ class Group:
         distributed.all_reduce(total)
         return float(total.item())
 
+    def share(self, make: Callable[[], Result]) -> Result:
+        """What `make` returns: one process of each machine calls it, and sends the others a pickle of it.
+
+        An error that it raises is raised in all of them.
+        """
+        if self.machine is None:
+            return make()
+        first = distributed.get_global_rank(self.machine, 0)
+        outcome: list[Any] = [None, None]
+        if self.rank == first:
+            try:
+                outcome = [make(), None]
+            except SRError as error:
+                outcome = [None, error]
+        distributed.broadcast_object_list(outcome, src=first, group=self.machine, device=self.device)
+        if outcome[1] is not None:
+            raise outcome[1]
+        return cast(Result, outcome[0])
+
     def average_gradients(self, network: nn.Module) -> None:
         """For a network that is not wrapped."""
         if self.size == 1:
@@ -75,7 +99,11 @@ def join(device: str) -> Iterator[Group]:
         chosen = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(chosen)
     distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    group = Group(chosen, distributed.get_rank(), distributed.get_world_size())
+    size, here = distributed.get_world_size(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    machine = None
+    if here > 1 and size % here == 0:
+        machine, _ = distributed.new_subgroups(here)
+    group = Group(chosen, distributed.get_rank(), size, machine)
     try:
         yield group
         group.wait()  # a process that leaves before the others takes their connections with it

@@ -1,9 +1,8 @@
 """The folder that a run writes to: whose it is, and what is in it for people to look at."""
 
-import fcntl
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from sr_model.errors import ConfigError, DataError
 from sr_model.imaging import images
 from sr_model.models import weights
 from sr_model.system.files import remove_leftovers, write_atomically
+from sr_model.system.lock import locked
 from sr_model.training import checkpoint
 from sr_model.training.run import Run, photo_sets
 from sr_model.training.validation import Result
@@ -29,18 +29,16 @@ def hold(folder: Path, resume: bool) -> Iterator[None]:
     Raises ConfigError where another run holds it, where it holds a run already that is not to be resumed, and where it
     cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / LOCK, "a")  # noqa: SIM115  # held until the run ends
-    except OSError as error:
-        raise ConfigError(f"--run-dir {folder} cannot be written: {error.strerror}.") from None
-    with lock:
+
+    def busy() -> None:
+        raise ConfigError(f"Another process is training in {folder} now. Wait for its end, or name another --run-dir.")
+
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigError(
-                f"Another process is training in {folder} now. Wait for its end, or name another --run-dir."
-            ) from None
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder / LOCK, busy))
+        except OSError as error:
+            raise ConfigError(f"--run-dir {folder} cannot be written: {error.strerror}.") from None
         if checkpoint.checkpoints(folder / "checkpoints") and not resume:
             raise ConfigError(
                 f"{folder} holds a run already. Go on with it by --resume, or name another folder by --run-dir."

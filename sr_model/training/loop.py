@@ -3,10 +3,12 @@
 import contextlib
 import math
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from sr_model.data.picture_cache import PictureCache
 from sr_model.errors import DataError
@@ -39,8 +41,13 @@ def train(config: TrainConfig, log: Progress | None = None) -> dict[str, float]:
         if group.is_first and not config.dry_run:
             stack.enter_context(folder.hold(config.folder, resume))
         group.wait()
-        cache = stack.enter_context(PictureCache(config.folder / "cache", config.cache_gb * 1e9, group.rank))
-        run = Run(config, group, *load_data(config, log, cache), log)
+        place = config.folder / "cache"
+        if config.dry_run:  # which touches nothing, least of all the cache of a run that is under way
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        # What several processes share is in a file that all of them map.
+        limit = 0 if group.machine else config.cache_gb * 1e9
+        cache = stack.enter_context(PictureCache(place, limit, group.rank))
+        run = Run(config, group, *load_data(config, log, cache, group), log)
         if resume and run.can_go_on():
             run.go_on()
         else:

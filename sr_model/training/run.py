@@ -72,8 +72,17 @@ class Run:
             self.state.best = self.validation(self.state.averaged).as_dict(step=0)
 
     def can_go_on(self) -> bool:
-        """Whether its folder has what it would go on from."""
-        return bool(checkpoint.checkpoints(self.folder / "checkpoints"))
+        """Whether its folder has what it would go on from.
+
+        Raises ConfigError where some processes find it and others do not: they would train different networks.
+        """
+        found = bool(checkpoint.checkpoints(self.folder / "checkpoints"))
+        if self.group.any(found) and self.group.any(not found):
+            raise ConfigError(
+                f"Some processes find a run in {self.folder} and others do not. Put --run-dir on a disk that all "
+                "machines see."
+            )
+        return found
 
     def go_on(self) -> None:
         """From the newest checkpoint that is whole. Raises ConfigError where that is another run's, and DataError."""
@@ -87,6 +96,12 @@ class Run:
                 f"{len(self.patches)}). Use the same --data, or another --run-dir."
             )
         self.state.load(tensors, meta)
+        step = self.state.step
+        if self.group.any(self.group.sum(step) != step * self.group.size):
+            raise ConfigError(
+                f"The processes found checkpoints of different steps in {self.folder}, one of them of step {step:,}. "
+                "Put --run-dir on a disk that all machines see."
+            )
 
     def save(self) -> None:
         """Write a checkpoint, which the first process does for all."""
@@ -144,8 +159,11 @@ def transfer(source: nn.Module, target: nn.Module) -> tuple[list[str], list[str]
     return taken, left
 
 
-def load_data(config: TrainConfig, log: Progress, cache: PictureCache) -> tuple[Patches, list[Photo]]:
-    """(what is trained on, whose pixels the cache keeps; what is validated on). Raises DataError."""
+def load_data(config: TrainConfig, log: Progress, cache: PictureCache, group: Group) -> tuple[Patches, list[Photo]]:
+    """(what is trained on, whose pixels the cache keeps; what is validated on). Raises DataError.
+
+    The processes of a machine share one cache, all of it in its file, which one of them fills.
+    """
 
     def listed(sources: Sequence[str | Path]) -> list[ListedFile]:
         return data.list_files(sources, config.scale, log.warn, log.say, config.low_dir, config.high_dir)
@@ -158,7 +176,7 @@ def load_data(config: TrainConfig, log: Progress, cache: PictureCache) -> tuple[
     log.say(f"Reading {len(training):,} photos for training and {len(held_out):,} for validation")
     # Training makes low resolution anew for each patch, where it is not bicubic.
     how = Preparation(config.scale, config.min_side, resize=config.resize, seed=config.seed)
-    photos = data.load_photos(training, how, log.warn, cache)
+    photos = group.share(lambda: data.load_photos(training, how, log.warn, cache))
     chosen = data.evenly(held_out, VALIDATION_PICTURES)
     # Always of one seed: runs with others are compared on the same pictures.
     least = max(4 * config.scale, validation.MIN_SIDE)

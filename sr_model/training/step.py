@@ -100,7 +100,7 @@ class Stepper:
         for part in parts:
             with self.group.gradients(self.network, last=part is parts[-1]):
                 with self._autocast():
-                    prediction = self.network(part.low).float()
+                    prediction = self.network(part.low).to(part.high.dtype)  # autocast gives bfloat16
                     terms = self.loss.parts(prediction, part.high)
                     if state.discriminator:
                         terms["adversarial"] = generator_loss(state.discriminator(prediction))
