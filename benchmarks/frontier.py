@@ -1,0 +1,253 @@
+"""Quality against time, beside the published networks: `python -m benchmarks.frontier --write`.
+
+Measures in one run, by OpenVINO on the CPU, how long every preset takes for a result of 1280x720, from 8-bit to 8-bit
+pixels, and how long plain stacks of convolutions take that have the shapes of the published networks. Their weights
+are random, as time does not depend on them; what the networks reach is in benchmarks/published.csv. A network whose
+shape is no plain stack is given the time that the fastest of the stacks would take for its multiply-adds: it takes
+more. --write puts the table into the README and draws docs/frontier.png; without it the table is printed.
+"""
+
+import argparse
+import csv
+import io
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from sr_model.benchmark.plot import COLOURS
+from sr_model.figures.drawing import INK, QUIET, own_settings
+from sr_model.imaging.images import Picture
+from sr_model.inference.devices import limit_threads
+from sr_model.inference.engines import OpenVinoEngine
+from sr_model.inference.upscaler import Upscaler
+from sr_model.models import weights
+from sr_model.networks.autoencoder import AutoencoderConfig
+from sr_model.networks.base import Network
+from sr_model.networks.layers import conv3x3
+from sr_model.system.files import between_marks
+
+ROOT = Path(__file__).parent.parent
+README, PUBLISHED, PLOT = ROOT / "README.md", ROOT / "benchmarks" / "published.csv", ROOT / "docs" / "frontier.png"
+BEGIN, END = "<!-- frontier: begin -->", "<!-- frontier: end -->"
+WIDTH, HEIGHT = 1280, 720  # of the result
+OURS = ("nano", "small", "base", "large", "best")
+SCALES = (2, 3, 4)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published network and what it reaches, by the protocol of sr_model/imaging/metrics.py."""
+
+    name: str
+    scale: int
+    gmac: float | None  # for a result of 1280x720
+    set5: float  # dB
+    depth: int | None  # 3x3 convolutions between the first and the last, where it is a plain stack
+    width: int | None  # their channels
+
+
+@dataclass(frozen=True)
+class Point:
+    """A network on the plot."""
+
+    name: str
+    scale: int
+    seconds: float
+    set5: float  # dB
+    ours: bool
+    measured: bool = True  # else `seconds` is the least that it can take
+
+
+class Stack(Network):
+    """3x3 convolutions, each followed by a ReLU, and a pixel shuffle: what ECBSR and ETDS are once they are folded."""
+
+    stride = 1
+
+    def __init__(self, scale: int, depth: int, width: int) -> None:
+        super().__init__(AutoencoderConfig(scale, width, width, 0, 0, 0))
+        inner = [layer for _ in range(depth) for layer in (conv3x3(width, width), nn.ReLU())]
+        tail = conv3x3(width, 3 * scale**2)
+        self.layers = nn.Sequential(conv3x3(3, width), nn.ReLU(), *inner, tail, nn.PixelShuffle(scale))
+        self.depth, self.width = depth, width
+
+    @property
+    def receptive_field(self) -> int:
+        return self.depth + 2
+
+    @property
+    def features(self) -> int:
+        return max(self.width, 3 * self.scale**2)
+
+    def latent(self, x: Tensor) -> Tensor:
+        return x
+
+    def prepare(self, x: Tensor) -> Tensor:
+        return x
+
+    def body(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layers(x)
+        return y
+
+    def finish(self, y: Tensor, enlarged: Tensor) -> Tensor:
+        return y
+
+
+def published(scale: int) -> list[Published]:
+    """Those of a scale."""
+
+    def number(text: str) -> float | None:
+        return float(text) if text else None
+
+    def whole(text: str) -> int | None:
+        return int(text) if text else None
+
+    with PUBLISHED.open(newline="") as file:
+        return [
+            Published(
+                row["network"], scale, number(row["gmac"]), float(row["set5"]), whole(row["depth"]), whole(row["width"])
+            )
+            for row in csv.DictReader(file)
+            if int(row["scale"]) == scale
+        ]
+
+
+def fastest(jobs: dict[str, Callable[[], object]], runs: int) -> dict[str, float]:
+    """Seconds of each job's fastest run. They take turns, so what else the machine does falls on all of them."""
+    best = dict.fromkeys(jobs, float("inf"))
+    for _ in range(runs + 1):  # the first time kernels are made
+        for name, job in jobs.items():
+            start = time.perf_counter()
+            job()
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best
+
+
+def measure(scale: int, runs: int) -> list[Point]:
+    """All points of a scale, the fastest first."""
+    theirs = published(scale)
+    shapes = {(p.depth, p.width) for p in theirs if p.depth and p.width}
+    h, w = -(-HEIGHT // scale), -(-WIDTH // scale)
+    pixels = np.random.default_rng(0).integers(0, 256, (h, w, 3), dtype=np.uint8)
+    x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
+    jobs: dict[str, Callable[[], object]] = {}
+    for depth, width in sorted(shapes):
+        jobs[f"{depth},{width}"] = partial(OpenVinoEngine(Stack(scale, depth, width)), x)
+    ours = [name for name, s in weights.available() if s == scale and name.removesuffix("-int8") in OURS]
+    for name in ours:
+        jobs[name] = partial(Upscaler.from_preset(name, scale, "cpu"), Picture(pixels))
+    seconds = fastest(jobs, runs)
+
+    points = [
+        Point(name, scale, seconds[name], weights.read_card(name, scale).metrics["Set5"]["psnr"], ours=True)
+        for name in ours
+    ]
+    plain = [p for p in theirs if p.depth and p.width]
+    rate = max(p.gmac / seconds[f"{p.depth},{p.width}"] for p in plain if p.gmac)
+    for p in theirs:
+        if p.depth and p.width:
+            points.append(Point(p.name, scale, seconds[f"{p.depth},{p.width}"], p.set5, ours=False))
+        elif p.gmac:
+            points.append(Point(p.name, scale, p.gmac / rate, p.set5, ours=False, measured=False))
+    return sorted(points, key=lambda point: point.seconds)
+
+
+def beaten(points: Sequence[Point]) -> list[tuple[Point, Point]]:
+    """(published network, preset) for each published one that a preset is faster than and at least as good."""
+    pairs = []
+    for point in points:
+        better = [
+            p
+            for p in points
+            if p.ours and p.scale == point.scale and p.seconds <= point.seconds and p.set5 >= point.set5
+        ]
+        if not point.ours and better:
+            pairs.append((point, max(better, key=lambda p: p.set5)))
+    return pairs
+
+
+def table(points: Sequence[Point]) -> str:
+    """Markdown: the presets and those published networks whose time was measured, or that no preset beats."""
+    by_whom = {theirs: ours.name for theirs, ours in beaten(points)}
+    lines = ["| scale | network | ms | Set5 | beaten by |", "|---|---|---|---|---|"]
+    for p in points:
+        if p.ours or p.measured:
+            name = f"**{p.name}**" if p.ours else p.name
+            lines.append(f"| x{p.scale} | {name} | {p.seconds * 1e3:.0f} | {p.set5:.2f} | {by_whom.get(p, '')} |")
+    return "\n".join(lines)
+
+
+def section(points: Sequence[Point]) -> str:
+    """The plot, the count and the table."""
+    total = sum(not p.ours for p in points)
+    return (
+        "![Set5 against time for a result of 1280x720](docs/frontier.png)\n\n"
+        f"Of {total} published networks, {len(beaten(points))} are slower than a preset that is at least as good.\n\n"
+        f"{table(points)}"
+    )
+
+
+@own_settings()
+def plot(points: Sequence[Point]) -> bytes:
+    """A PNG: a panel for each scale, Set5 against milliseconds."""
+    scales = sorted({p.scale for p in points})
+    figure = Figure(figsize=(4.2 * len(scales), 4.4), facecolor="white", dpi=140, layout="constrained")
+    for axes, scale in zip(np.atleast_1d(figure.subplots(1, len(scales))), scales, strict=True):
+        here = [p for p in points if p.scale == scale]
+        for ours, measured, marker, label in (
+            (False, False, "<", "published: takes at least this"),
+            (False, True, "o", "published: its shape was timed"),
+            (True, True, "D", "presets"),
+        ):
+            chosen = [p for p in here if (p.ours, p.measured) == (ours, measured)]
+            axes.scatter(
+                [p.seconds * 1e3 for p in chosen],
+                [p.set5 for p in chosen],
+                s=34 if ours else 16,
+                marker=marker,
+                color=COLOURS[1] if ours else QUIET,
+                facecolor=None if ours or measured else "white",
+                label=label,
+            )
+        for p in here:
+            if p.ours:
+                axes.annotate(p.name, (p.seconds * 1e3, p.set5), (5, -9), textcoords="offset points", fontsize=7.5)
+        least = min(p.set5 for p in here if p.ours)
+        axes.set(xscale="log", ylim=(least - 0.6, max(p.set5 for p in here) + 0.15))
+        axes.set_title(f"x{scale}", color=INK, fontsize=11)
+        axes.set_xlabel("ms for 1280x720, OpenVINO on the CPU", color=QUIET, fontsize=8)
+        axes.set_ylabel("Set5, dB", color=QUIET, fontsize=8)
+        axes.grid(color="#e4e6e8", linewidth=0.8)
+        axes.tick_params(which="both", labelsize=8, colors=QUIET, length=0)
+    figure.axes[0].legend(fontsize=7, loc="lower right", frameon=False)
+    stream = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(stream)
+    return stream.getvalue()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=7, metavar="N", help="of each network; the fastest counts")
+    parser.add_argument("--write", action="store_true", help="put the table into the README and draw docs/frontier.png")
+    options = parser.parse_args()
+    limit_threads()
+    have = {scale for name, scale in weights.available() if name.removesuffix("-int8") in OURS}
+    points = [point for scale in SCALES if scale in have for point in measure(scale, options.runs)]
+    if options.write:
+        README.write_text(between_marks(README.read_text(), BEGIN, END, section(points)))
+        PLOT.write_bytes(plot(points))
+    else:
+        print(section(points))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
