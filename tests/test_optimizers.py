@@ -16,22 +16,27 @@ def kernel(outputs: int, inputs: int, side: int) -> nn.Parameter:
     return nn.Parameter(values.to(memory_format=torch.channels_last))
 
 
-@pytest.mark.parametrize("shape", [(16, 8, 3), (8, 16, 3), (32, 16, 1), (4, 1, 3)])
 @pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
-def test_a_kernel_moves_as_its_matrix_does(shape: tuple[int, int, int], memory_format: torch.memory_format) -> None:
-    """However the gradient lies in memory; over steps, so that momentum counts."""
-    weight = kernel(*shape)
-    matrix = nn.Parameter(weight.detach().permute(0, 2, 3, 1).flatten(1).clone())
-    ours = KernelMuon([weight], lr=0.01)
-    theirs = torch.optim.Muon([matrix], lr=0.01, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
+def test_kernels_move_as_torch_moves_their_matrices(memory_format: torch.memory_format) -> None:
+    """In stacks of one shape, however the gradients lie in memory; over steps, so that momentum counts."""
+    shapes = [(16, 8, 3), (8, 16, 3), (16, 8, 3), (32, 16, 1), (4, 1, 3), (16, 8, 3)]
+    weights = [kernel(*shape) for shape in shapes]
+    matrices = [nn.Parameter(weight.detach().permute(0, 2, 3, 1).flatten(1).clone()) for weight in weights]
+    before = [matrix.detach().clone() for matrix in matrices]
+    ours = KernelMuon(weights, lr=0.01)
+    theirs = torch.optim.Muon(matrices, lr=0.01, weight_decay=0.0, adjust_lr_fn="match_rms_adamw")
     for step in range(3):
-        gradient = torch.randn(weight.shape, generator=torch.Generator().manual_seed(step))
-        weight.grad = gradient.contiguous(memory_format=memory_format)
-        matrix.grad = gradient.permute(0, 2, 3, 1).flatten(1)
+        generator = torch.Generator().manual_seed(step)
+        for weight, matrix in zip(weights, matrices, strict=True):
+            gradient = torch.randn(weight.shape, generator=generator)
+            weight.grad = gradient.contiguous(memory_format=memory_format)
+            matrix.grad = gradient.permute(0, 2, 3, 1).flatten(1)
         ours.step()
         theirs.step()
-    assert torch.equal(weight.detach().permute(0, 2, 3, 1).flatten(1), matrix)
-    assert not torch.equal(weight, kernel(*shape))
+    for weight, matrix, start in zip(weights, matrices, before, strict=True):
+        moved, expected = weight.detach().permute(0, 2, 3, 1).flatten(1) - start, matrix.detach() - start
+        assert expected.norm() > 0
+        assert (moved - expected).norm() < 0.02 * expected.norm()  # bfloat16's rounding may differ
 
 
 def test_rare_directions_are_learned_as_fast_as_common_ones() -> None:
