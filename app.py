@@ -12,12 +12,21 @@ from sr_model.inference.engines import ENGINES
 from sr_model.models import weights
 
 
+def positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="app.py", description="Serve the web page.", allow_abbrev=False)
     host = os.environ.get("GRADIO_SERVER_NAME") or ("0.0.0.0" if "SPACE_ID" in os.environ else "127.0.0.1")
-    port = os.environ.get("GRADIO_SERVER_PORT") or "7860"
+    port = os.environ.get("GRADIO_SERVER_PORT") or None
     parser.add_argument("--host", default=host, help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=port, metavar="N", help="port to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=int, default=port, metavar="N", help="port to listen on (default: 7860, or the next free one)"
+    )
     parser.add_argument(
         "--weights",
         type=Path,
@@ -27,6 +36,16 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--device", choices=DEVICES, default="auto", help="(default: %(default)s)")
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="(default: %(default)s)")
+    parser.add_argument(
+        "--max-seconds",
+        type=positive,
+        default=120,
+        metavar="N",
+        help="longest job to begin (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--disk-gb", type=positive, default=2, metavar="X", help="room for uploads and results (default: %(default)s)"
+    )
     parser.add_argument("--share", action="store_true", help="also open a public link through Gradio's servers")
     return parser.parse_args(arguments)
 
@@ -38,8 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from sr_model import ui  # importing gradio takes seconds that --help need not wait
 
         examples = Path(__file__).parent / "examples"
-        page = ui.build_app(options.weights, options.device, examples, options.engine)
-        page.launch(server_name=options.host, server_port=options.port, share=options.share, **ui.launch_options())
+        budget = int(options.disk_gb * 1e9)
+        page = ui.build_app(
+            options.weights, options.device, examples, options.engine, options.max_seconds, disk_budget=budget
+        )
+        page.launch(server_name=options.host, server_port=options.port, share=options.share)
         return 0
 
     return run(work)

@@ -163,7 +163,7 @@ def test_a_network_that_fails_is_named(folder: Path, tmp_path: Path, capsys: pyt
         (["--preset", "huge"], "nano-x2, nano-x3, nano-other-x2"),
         (["--preset", "nano-other", "--scale", "3"], "nano-x3"),
         (["--engine", "onnx"], "all, openvino, torch"),
-        (["--device", "tpu"], "auto, cuda or cpu"),
+        (["--device", "tpu"], "auto, cuda, mps, cpu"),
         (["--size", "640"], "640x360"),
         (["--size", "0x10"], "640x360"),
         (["--size", "99999x99999"], "64,000,000"),

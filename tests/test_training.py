@@ -13,6 +13,8 @@ from sr_model.errors import ConfigError, DataError
 from sr_model.imaging.images import open_image
 from sr_model.losses import LOSSES
 from sr_model.models import weights
+from sr_model.networks import presets
+from sr_model.networks.by_name import build
 from sr_model.training import TrainConfig, folder, train
 from sr_model.training.checkpoint import load_newest
 from sr_model.training.progress import Progress
@@ -123,7 +125,8 @@ def test_a_dry_run_says_the_plan_and_writes_nothing(config: TrainConfig) -> None
     assert train(dataclasses.replace(config, dry_run=True), Progress(console)) == {}
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
-    for words in ("receptive field", "36,716 parameters", "8 steps of 2 patches", "would take 0.0 hours"):
+    parameters = sum(p.numel() for p in build(presets.config(config.preset, config.scale)).parameters())
+    for words in ("receptive field", f"{parameters:,} parameters", "8 steps of 2 patches", "would take 0.0 hours"):
         assert words in text
     assert not config.folder.exists()
 

@@ -1,10 +1,17 @@
 """The page without a browser: handlers called directly, limits, and the sweep."""
 
 import contextlib
+import dataclasses
+import errno
+import http.server
 import itertools
 import os
+import re
+import shutil
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,8 +32,9 @@ from sr_model.errors import ConfigError, ImageError, WeightsError
 from sr_model.evaluation import comparison
 from sr_model.imaging import images
 from sr_model.imaging.images import Picture
-from sr_model.inference.upscaler import Upscaler, enlarge_bicubic
+from sr_model.inference.upscaler import Upscaler, best_tile, enlarge_bicubic
 from sr_model.models import weights
+from sr_model.networks.autoencoder import Autoencoder
 from sr_model.networks.tutorials import ClassicConfig
 from sr_model.ui import cache, examples, handlers, limits, texts
 from sr_model.ui.handlers import Handlers, score_rows
@@ -46,15 +54,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def uploads(tmp_path: Path) -> Path:
-    folder = tmp_path / "uploads"
-    folder.mkdir()
-    return folder
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> cache.Store:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    return cache.Store()
 
 
 @pytest.fixture
-def desk(trained: Path, uploads: Path) -> Handlers:
-    return Handlers(Upscalers(trained, "cpu"), examples.load_examples(EXAMPLES, uploads), uploads)
+def uploads(store: cache.Store) -> Path:
+    return store.folder
+
+
+@pytest.fixture
+def desk(trained: Path, store: cache.Store) -> Handlers:
+    return Handlers(Upscalers(trained, "cpu"), examples.load_examples(EXAMPLES, store.folder), store)
 
 
 def value_of(path: Path) -> dict[str, Any]:
@@ -314,29 +326,112 @@ def test_names_of_downloads_are_plain(name: str, stem: str) -> None:
     assert len(limits.safe_stem("ü" * 300)) <= 60
 
 
-def test_the_sweep_removes_what_is_old_and_nothing_else(tmp_path: Path) -> None:
+def grow_old(*paths: Path) -> None:
+    """As if they had lain there for two hours."""
+    for path in paths:
+        os.utime(path, (time.time() - 7200,) * 2)
+
+
+def test_the_sweep_removes_what_is_old_and_nothing_else(store: cache.Store) -> None:
     """Old files, orphans in any depth and old empty folders go; young and kept ones stay."""
     for name in ("old/a.png", "kept/b.png", "young/c.png", "deep/er/d.png"):
-        path = tmp_path / name
+        path = store.folder / name
         path.parent.mkdir(parents=True)
         path.write_bytes(b"x")
-    (tmp_path / "empty").mkdir()
-    past = time.time() - 7200
-    for path in [p for p in tmp_path.rglob("*") if "young" not in str(p)]:
-        os.utime(path, (past, past))
-    assert cache.sweep(tmp_path, [tmp_path / "kept/b.png"], max_age=3600) == 2
-    left = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")}
+    (store.folder / "empty").mkdir()
+    grow_old(*(p for p in store.folder.rglob("*") if "young" not in str(p)))
+    store.keep([store.folder / "kept/b.png"])
+    assert store.sweep() == 2
+    left = {p.relative_to(store.folder).as_posix() for p in store.folder.rglob("*")}
     assert {"kept/b.png", "young/c.png"} <= left
     assert not left & {"old/a.png", "deep/er/d.png", "empty"}
 
 
-def test_results_lie_where_nobody_can_guess(tmp_path: Path) -> None:
+def test_a_stranger_s_files_are_never_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GRADIO_TEMP_DIR may be a folder of other things, even one with a folder of our name: nothing there is touched."""
+    theirs = [tmp_path / "thesis.txt", tmp_path / cache.FOLDER / "novel.txt", tmp_path / "deep/er/photo.png"]
+    for path in theirs:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("theirs")
+    grow_old(*tmp_path.rglob("*"))
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    store = cache.Store(budget=10)
+    upload = store.folder / "upload.png"
+    upload.write_bytes(bytes(100))
+    store.make_room(0)
+    assert not upload.exists()
+    assert [path.read_text() for path in theirs] == ["theirs"] * 3
+    again = cache.Store()
+    assert again.folder == store.folder, "a second server in this environment serves from the same folder"
+
+
+def test_the_sweeper_survives_a_folder_that_vanishes(store: cache.Store, rng: np.random.Generator) -> None:
+    """Somebody who empties the temporary folder ends nothing: the next sweep makes it anew, and results go on."""
+    shutil.rmtree(store.folder)
+    assert store.make_room(0)
+    path = store.store_png(Picture(rng.integers(0, 256, (2, 2, 3), np.uint8)), "a.png")
+    assert path.is_relative_to(store.folder)
+
+
+def test_the_oldest_goes_first_and_never_what_a_page_shows(store: cache.Store) -> None:
+    """Within its budget the store keeps everything; beyond, aborted uploads and left results go, oldest first."""
+    paths = [store.folder / str(i) / "upload.png" for i in range(5)]
+    for age, path in enumerate(reversed(paths)):
+        path.parent.mkdir()
+        path.write_bytes(bytes(100))
+        os.utime(path, (time.time() - 60 * age,) * 2)
+    store.budget = 500
+    store.show("tab", paths[:1])
+    assert store.make_room(0)
+    assert all(path.exists() for path in paths)
+    assert store.make_room(200)
+    assert [path.exists() for path in paths] == [True, False, False, True, True]
+    assert not store.make_room(450), "what is shown leaves no room for so much"
+    assert [path.exists() for path in paths] == [True, False, False, False, False]
+    store.forget("tab")
+    assert store.make_room(450)
+    assert not any(path.exists() for path in paths)
+
+
+def test_a_full_disk_gives_a_sentence(store: cache.Store, desk: Handlers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The budget's end and the disk's are said in the same words, and leave no part of a file."""
+    picture = upload(store.folder, Image.effect_noise((64, 64), 90).convert("RGB"))
+    files = {path for path in store.folder.rglob("*") if path.is_file() and path.name != cache.MARKER}
+    store.keep(files)
+    store.budget = sum(path.stat().st_size for path in files) + 100
+    assert press(desk, picture)[0]["text"] == cache.FULL
+    store.budget = 10**9
+
+    def full(self: Path, data: bytes) -> int:
+        self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert press(desk, picture)[0]["text"] == cache.FULL
+    assert set(store.folder.rglob("*.png")) <= files
+
+
+def test_results_lie_where_nobody_can_guess(store: cache.Store) -> None:
     """Two results of one name have different addresses, and are PNG files with the pixels they were given."""
     picture = Picture(np.arange(12, dtype=np.uint8).reshape(2, 2, 3))
-    first, second = (cache.store_png(picture, "a.png", tmp_path) for _ in range(2))
+    first, second = (store.store_png(picture, "a.png") for _ in range(2))
     assert first.parent != second.parent
     assert first.name == second.name == "a.png"
     assert np.array_equal(images.load(first).pixels, picture.pixels)
+
+
+def test_a_job_that_takes_too_long_is_refused_before_it_begins(desk: Handlers, uploads: Path) -> None:
+    """The sentence has the seconds that it would take, those allowed, and what would fit."""
+    picture = upload(uploads, Image.new("RGB", (2000, 1000)))
+    first = next(item for item in desk._work(Job(Path(picture["file"]["path"]), "enlarge", "nano", 2)))
+    assert isinstance(first, Progress)
+    assert first.seconds_left
+    assert first.seconds_left > 0, "how long it will take is said before the work"
+    slow = dataclasses.replace(desk, max_seconds=first.seconds_left / 100)  # as measured once: no clock decides
+    status, viewer = press(slow, picture)
+    assert (status["kind"], viewer) == ("refused", None)
+    assert re.fullmatch(r"This would take about \S+ seconds here, and .* at most 0.02 million pixels\.", status["text"])
+    assert press(slow, upload(uploads, Image.new("RGB", (2, 2))))[0]["kind"] == "done"
 
 
 @pytest.fixture
@@ -375,6 +470,23 @@ def test_bodies_above_the_limit_get_413(
         assert answer.text == str(length)
 
 
+@pytest.mark.parametrize(("used", "status"), [(0, 200), (900, 507)])
+def test_uploads_need_room(used: int, status: int) -> None:
+    """An upload for which the store has no room is refused before it is read; other requests are not."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("read")(scope, receive, send)
+
+    def make_room(size: int) -> bool:
+        return used + size <= 1000
+
+    server = Starlette(middleware=[Middleware(limits.BodyLimit, body=1000, upload=1000, make_room=make_room)])
+    server.mount("/", app)
+    client = TestClient(server)
+    assert client.post("/upload", content=b"x" * 500).status_code == status
+    assert client.post("/queue", content=b"x" * 500).status_code == 200
+
+
 @pytest.fixture(scope="module")
 def served(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the whole app without examples, launched as app.py does it."""
@@ -383,7 +495,7 @@ def served(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
         page = ui.build_app(trained, "cpu")
-        _, address, _ = page.launch(prevent_thread_lock=True, quiet=True, **ui.launch_options())
+        _, address, _ = page.launch(prevent_thread_lock=True, quiet=True)
         yield address.rstrip("/")
         page.close()
 
@@ -406,14 +518,92 @@ def test_the_api_enlarges_and_refuses_with_a_sentence(served: str, tmp_path: Pat
         client.predict(handle_file(tmp_path / "photo.png"), 4, "base", api_name="/enlarge")
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", str(Path(__file__).resolve()), "https://example.invalid/x.png"])
+@pytest.mark.parametrize("path", ["/etc/passwd", str(Path(__file__).resolve())])
 def test_the_server_opens_no_path_but_uploads(served: str, path: str) -> None:
-    """Neither files elsewhere on the disk nor addresses elsewhere, whatever a request says it uploaded."""
+    """No file elsewhere on the disk, whatever a request says it uploaded."""
+    assert "event: error" in answer_to(served, path)
+
+
+def test_the_server_fetches_no_address(served: str, photo: Image.Image) -> None:
+    """An address in the place of a file is refused, and nothing is asked of the server that it names."""
+    asked: list[str] = []
+
+    class Stranger(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(images.encode(photo))
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as stranger:
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{stranger.server_port}"
+        assert httpx.get(f"{address}/there").status_code == 200
+        answer = answer_to(served, f"{address}/x.png")
+        stranger.shutdown()
+    assert "event: error" in answer
+    assert asked == ["/there"]
+
+
+def answer_to(served: str, path: str) -> str:
+    """What the API answers where a request says that it uploaded `path`."""
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
     call = httpx.post(f"{served}/gradio_api/call/enlarge", json={"data": [file, 2, "nano"]}, timeout=20)
     answer = httpx.get(f"{served}/gradio_api/call/enlarge/{call.json()['event_id']}", timeout=20)
-    assert "event: error" in answer.text
     assert "event: complete" not in answer.text
+    return answer.text
+
+
+def test_a_client_that_leaves_stops_the_work(served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API works tile by tile: when nobody listens any more, no further tile is computed."""
+    done: list[int] = []
+    prepare = Autoencoder.prepare  # called once for each tile, whatever the engine
+
+    def slow(self: Autoencoder, x: Tensor) -> Tensor:
+        time.sleep(0.3)
+        done.append(1)
+        return prepare(self, x)
+
+    Image.new("RGB", (20 * best_tile(tiny_model()), 16)).save(tmp_path / "wide.png")
+    with open(tmp_path / "wide.png", "rb") as file:
+        uploaded = httpx.post(f"{served}/gradio_api/upload", files={"files": file}).json()[0]
+    data = {"data": [{"path": uploaded, "meta": {"_type": "gradio.FileData"}}, 2, "nano"]}
+    event = httpx.post(f"{served}/gradio_api/call/enlarge", json=data, timeout=20).json()["event_id"]
+    assert "event: complete" in httpx.get(f"{served}/gradio_api/call/enlarge/{event}", timeout=60).text
+    monkeypatch.setattr(Autoencoder, "prepare", slow)
+    event = httpx.post(f"{served}/gradio_api/call/enlarge", json=data, timeout=20).json()["event_id"]
+    with httpx.stream("GET", f"{served}/gradio_api/call/enlarge/{event}", timeout=20) as answer:
+        for line in answer.iter_lines():
+            if '"done"' in line and '"done": 0' not in line:
+                break
+    deadline = time.monotonic() + 20
+    stopped = -1
+    while stopped != len(done) and time.monotonic() < deadline:  # until no tile is computed for two seconds
+        stopped = len(done)
+        time.sleep(2)
+    assert len(done) == stopped < 20
+
+
+def test_a_busy_port_is_named_and_the_next_free_one_is_taken(
+    trained: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Asked for a port that is taken, the page says so; asked for none, it finds one."""
+    from sr_model import ui
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.delenv("GRADIO_SERVER_PORT", raising=False)
+    page = ui.build_app(trained, "cpu")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"Port {port} is in use. Name another with --port"):
+            page.launch(port, server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
+    pages = [ui.build_app(trained, "cpu") for _ in range(2)]
+    addresses = {p.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)[1] for p in pages}
+    assert len(addresses) == 2
+    for p in pages:
+        p.close()
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", str(Path(__file__).resolve()), str(Path.cwd() / "app.py")])
@@ -445,7 +635,7 @@ def test_spaces_listen_to_the_world_and_machines_to_themselves(monkeypatch: pyte
 
     for name in ("SPACE_ID", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"):
         monkeypatch.delenv(name, raising=False)
-    assert (app.parse([]).host, app.parse([]).port) == ("127.0.0.1", 7860)
+    assert (app.parse([]).host, app.parse([]).port) == ("127.0.0.1", None)
     monkeypatch.setenv("SPACE_ID", "someone/something")
     monkeypatch.setenv("GRADIO_SERVER_PORT", "7000")
     assert (app.parse([]).host, app.parse([]).port) == ("0.0.0.0", 7000)
@@ -454,7 +644,9 @@ def test_spaces_listen_to_the_world_and_machines_to_themselves(monkeypatch: pyte
 
 def test_templates_take_no_values() -> None:
     """Gradio runs templates as JavaScript, so nothing from a visitor may stand in one."""
-    for path in Path(handlers.__file__).parent.glob("*.html"):
+    templates = list(Path(handlers.__file__).parent.glob("*/*.html"))
+    assert templates
+    for path in templates:
         text = path.read_text()
         assert "value" not in text, path.name
         assert "{{" not in text, path.name

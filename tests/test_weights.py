@@ -45,7 +45,7 @@ def test_weights_of_another_network_are_refused(folder: Path) -> None:
     """Loading is strict: a config that does not fit the tensors is an error, not a guess."""
     path = folder / "nano-x2.json"
     card = json.loads(path.read_text())
-    card["config"]["width"] = 32
+    card["config"]["width"] += 16
     path.write_text(json.dumps(card))
     with pytest.raises(WeightsError, match="does not fit"):
         weights.load("nano", 2, folder)

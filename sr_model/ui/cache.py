@@ -1,76 +1,157 @@
-"""The folder that holds uploads and results, and the sweep that empties it."""
+"""The folder that holds uploads and results: how much it may hold, for how long, and the sweep that empties it."""
 
+import errno
 import os
 import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Iterable
 from pathlib import Path
 
+from sr_model.errors import ImageError
 from sr_model.imaging import images
 from sr_model.imaging.images import Picture
 
 MAX_AGE = 50 * 60  # seconds; with the interval below, a picture is gone within an hour
 INTERVAL = 5 * 60
+BUDGET = 2 * 10**9  # bytes
+FOLDER, MARKER = "sr-model-pictures", ".made-by-sr-model"
+FULL = "The server has no room for more pictures now. Please try again in a few minutes."
 
 
-def open_folder() -> Path:
-    """The folder that Gradio serves uploads and results from: one's own, not one shared with other programs.
+class Store:
+    """Uploads and results below one folder of our own, at most `budget` bytes and none older than MAX_AGE.
 
-    Set before any component is made, as Gradio reads GRADIO_TEMP_DIR then.
+    Only a folder that was made here, and holds MARKER, is ever swept. Where room is needed the oldest files go first,
+    but never one that a visitor's page shows (`show`) or that belongs to the page itself (`keep`).
     """
-    if "GRADIO_TEMP_DIR" not in os.environ:
-        os.environ["GRADIO_TEMP_DIR"] = str(_private_folder())
-    folder = Path(os.environ["GRADIO_TEMP_DIR"]).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        """Open the folder below $GRADIO_TEMP_DIR or the user's own, and let Gradio serve files from it.
+
+        To be called before any component is made, as Gradio reads the variable then.
+        """
+        self.budget = budget
+        self.folder = _own_folder(Path(os.environ.get("GRADIO_TEMP_DIR") or _private_folder()))
+        os.environ["GRADIO_TEMP_DIR"] = str(self.folder)
+        self._kept: set[Path] = set()
+        self._shown: dict[str, set[Path]] = {}  # by session
+        self._lock = threading.Lock()
+
+    def keep(self, paths: Iterable[Path]) -> None:
+        """Never delete these: the examples and their results."""
+        self._kept.update(paths)
+
+    def show(self, session: str, paths: Iterable[Path]) -> None:
+        """A session's page shows these now, and no longer those before."""
+        with self._lock:
+            self._shown[session] = set(paths)
+
+    def forget(self, session: str) -> None:
+        """A session has ended: what it showed may be deleted."""
+        with self._lock:
+            self._shown.pop(session, None)
+
+    def store_png(self, picture: Picture, name: str) -> Path:
+        """Write a lossless PNG under `name` where nobody can guess its address. Raises ImageError without room."""
+        data = images.encode(images.to_pil(picture))
+        if not self.make_room(len(data)):
+            raise ImageError(FULL)
+        path = self.folder / secrets.token_urlsafe(16) / name
+        try:
+            path.parent.mkdir(mode=0o700)
+            path.write_bytes(data)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise ImageError(FULL) from None
+            raise
+        return path
+
+    def make_room(self, size: int) -> bool:
+        """Delete what is old and then, oldest first, what nobody sees, until `size` more bytes are within the budget.
+
+        Returns whether they are.
+        """
+        self.sweep()
+        files = sorted(self._files(), key=lambda entry: entry[1])
+        used = sum(length for _, _, length in files)
+        with self._lock:
+            seen = self._kept.union(*self._shown.values())
+        for path, _, length in files:
+            if used + size <= self.budget:
+                break
+            if path not in seen:
+                path.unlink(missing_ok=True)
+                used -= length
+        return used + size <= self.budget
+
+    def sweep(self) -> int:
+        """Delete files older than MAX_AGE and old empty folders; returns how many files went.
+
+        The page's own files are made young instead, so that a second server in this folder spares them too.
+        """
+        if not (self.folder / MARKER).is_file():
+            _mark(self.folder)  # it has vanished, and uploads need it
+            return 0
+        for path in self._kept:
+            if path.exists():
+                os.utime(path)
+        oldest = time.time() - MAX_AGE
+        gone = 0
+        for path, modified, _ in list(self._files()):
+            if modified < oldest:
+                path.unlink(missing_ok=True)
+                gone += 1
+        # Deepest first, so that a folder comes after what is in it.
+        for path in sorted(self.folder.rglob("*/"), key=lambda p: len(p.parts), reverse=True):
+            try:
+                if path.lstat().st_mtime < oldest and not path.is_symlink():
+                    path.rmdir()
+            except OSError:
+                pass  # not empty, or somebody else was faster
+        return gone
+
+    def start_sweeper(self) -> threading.Thread:
+        """Sweep now and every few minutes for as long as the process lives."""
+
+        def work() -> None:
+            while True:
+                self.make_room(0)
+                time.sleep(INTERVAL)
+
+        thread = threading.Thread(target=work, name="sweeper", daemon=True)
+        thread.start()
+        return thread
+
+    def _files(self) -> Iterable[tuple[Path, float, int]]:
+        """(path, time of change, bytes) of each file; links count as themselves."""
+        for path in self.folder.rglob("*"):
+            try:
+                status = path.lstat()
+            except OSError:
+                continue  # gone meanwhile
+            if (path.is_symlink() or not path.is_dir()) and path.name != MARKER:
+                yield path, status.st_mtime, status.st_size
+
+
+def _own_folder(base: Path) -> Path:
+    """A marked folder below `base`, or `base` itself where that is one: other people's files are never in it."""
+    base = base.resolve()
+    if (base / MARKER).is_file():
+        return base
+    base.mkdir(parents=True, exist_ok=True)
+    folder = base / FOLDER
+    if folder.exists() and not (folder / MARKER).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}-", dir=base))  # somebody else's, of this very name
+    _mark(folder)
     return folder
 
 
-def store_png(picture: Picture, name: str, folder: Path) -> Path:
-    """Write a lossless PNG under `name` where nobody can guess its address."""
-    path = folder / secrets.token_urlsafe(16) / name
-    path.parent.mkdir(mode=0o700)
-    path.write_bytes(images.encode(images.to_pil(picture)))
-    return path
-
-
-def sweep(folder: Path, keep: Collection[Path] = (), max_age: float = MAX_AGE) -> int:
-    """Delete files older than `max_age` seconds and old empty folders; returns how many files went.
-
-    Files in `keep` are made young instead, so that the sweep of a second server in this folder spares them too.
-    """
-    for path in keep:
-        if path.exists():
-            os.utime(path)
-    oldest = time.time() - max_age
-    gone = 0
-    # Deepest first, so that a folder comes after what is in it.
-    for path in sorted(folder.rglob("*"), key=lambda p: len(p.parts), reverse=True):
-        try:
-            if path.lstat().st_mtime >= oldest:
-                continue
-            if path.is_dir() and not path.is_symlink():
-                path.rmdir()
-            else:
-                path.unlink()
-                gone += 1
-        except OSError:
-            pass  # not empty, or somebody else was faster
-    return gone
-
-
-def start_sweeper(folder: Path, keep: Collection[Path]) -> threading.Thread:
-    """Sweep now and every few minutes for as long as the process lives."""
-
-    def work() -> None:
-        while True:
-            sweep(folder, keep)
-            time.sleep(INTERVAL)
-
-    thread = threading.Thread(target=work, name="sweeper", daemon=True)
-    thread.start()
-    return thread
+def _mark(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / MARKER).write_text("Pictures that visitors of the page have sent; deleted within an hour.\n")
 
 
 def _private_folder() -> Path:

@@ -10,8 +10,9 @@ import gradio as gr
 import torch
 
 from sr_model.errors import ConfigError, ImageError, MemoryLimitError, SRError
+from sr_model.imaging.metrics import MOST_PSNR
 from sr_model.ui import texts
-from sr_model.ui.cache import store_png
+from sr_model.ui.cache import Store
 from sr_model.ui.components import file_data
 from sr_model.ui.examples import Example
 from sr_model.ui.limits import uploaded_path
@@ -20,28 +21,33 @@ from sr_model.ui.work import AUTOENCODER, COMPARE, ENLARGE, Job, Outcome, Pane, 
 
 log = logging.getLogger(__name__)
 
+MAX_SECONDS = 120.0  # of a job, as there is one slot for all
 FIRST_ZOOM = 2.0  # of examples: enough to see the difference at a glance
 Updates = tuple[Any, Any, Any, Any]  # of status, viewer, main button, cancel button
 
 
 @dataclass(frozen=True)
 class Handlers:
-    """`folder` is the one that uploads arrive in and that results are served from."""
+    """`store` is where uploads arrive and results are served from; no job may take more than `max_seconds`."""
 
     upscalers: Upscalers
     examples: dict[str, Example]
-    folder: Path
+    store: Store
+    max_seconds: float = MAX_SECONDS
 
-    def run(self, picture: Any, reference: Any, mode: Any, scale: Any, preset: Any) -> Iterator[Updates]:
+    def run(
+        self, picture: Any, reference: Any, mode: Any, scale: Any, preset: Any, request: gr.Request | None = None
+    ) -> Iterator[Updates]:
         """The main button. Yields at each tile, so that Cancel and a closed tab stop the work."""
         yield busy("Opening the picture")
         try:
-            path = uploaded_path(picture, self.folder)
+            path = uploaded_path(picture, self.store.folder)
             if path is None:
                 raise ImageError(texts.NO_PICTURE)
             mode = chosen(mode)
-            larger = uploaded_path(reference, self.folder) if mode == ENLARGE else None
-            yield from self._perform(Job(path, mode, chosen(preset), as_scale(chosen(scale)), larger))
+            larger = uploaded_path(reference, self.store.folder) if mode == ENLARGE else None
+            job = Job(path, mode, chosen(preset), as_scale(chosen(scale)), larger)
+            yield from self._perform(job, session_of(request))
         except (MemoryLimitError, MemoryError, torch.OutOfMemoryError):
             log.exception("out of memory")
             yield idle("refused", texts.NO_MEMORY)
@@ -51,7 +57,9 @@ class Handlers:
             log.exception("enlargement failed")
             yield idle("refused", texts.FAILED)
 
-    def run_example(self, mode: Any, scale: Any, preset: Any, event: gr.EventData) -> Iterator[tuple]:
+    def run_example(
+        self, mode: Any, scale: Any, preset: Any, event: gr.EventData, request: gr.Request | None = None
+    ) -> Iterator[tuple]:
         """A press on an example: chooses it, then does what the main button does.
 
         The updates of the two pickers come first.
@@ -63,7 +71,7 @@ class Handlers:
             return
         picture = picked(example)
         yield picture, None, *busy("Opening the picture")
-        for update in self.run(picture, None, mode, scale, preset):
+        for update in self.run(picture, None, mode, scale, preset, request):
             yield gr.skip(), gr.skip(), *update
 
     def finished_example(self, preset: str, scale: int) -> tuple[Any, Any]:
@@ -71,21 +79,25 @@ class Handlers:
         for example in self.examples.values():
             *_, last = perform(Job(example.path, COMPARE, preset, scale), self.upscalers.get(preset, scale))
             assert isinstance(last, Outcome), "work ends with its outcome"
-            return picked(example), self._shown(last, example)
+            return picked(example), self._shown(last, example, None)
         return None, None
 
-    def enlarge(self, picture: dict, scale: int = 2, preset: str = "base") -> dict:
-        """Enlarge a picture. Takes a file, a scale from 1 to 4 and a preset's name; returns a PNG file."""
+    def enlarge(self, picture: dict, scale: int = 2, preset: str = "base") -> Iterator[dict]:
+        """Enlarge a picture. Takes a file, a scale from 1 to 4 and a preset's name; ends with a PNG file.
+
+        Until then it gives {"done": tiles, "total": tiles}. A client that leaves stops the work.
+        """
         try:
-            path = uploaded_path({"file": picture}, self.folder)
+            path = uploaded_path({"file": picture}, self.store.folder)
             assert path is not None, "only an absent value has no path"
-            job = Job(path, ENLARGE, preset, as_scale(scale))
-            *_, last = perform(job, self.upscalers.get(job.preset, job.scale))
+            for item in self._work(Job(path, ENLARGE, preset, as_scale(scale))):
+                if isinstance(item, Progress):
+                    yield {"done": item.done, "total": item.total}
+                else:
+                    result = next(pane for pane in item.panes if pane.title == AUTOENCODER)
+                    yield file_data(self.store.store_png(result.picture, result.file_name))
         except SRError as error:
             raise gr.Error(str(error)) from None
-        assert isinstance(last, Outcome), "work ends with its outcome"
-        result = next(pane for pane in last.panes if pane.title == AUTOENCODER)
-        return file_data(store_png(result.picture, result.file_name, self.folder))
 
     def cancelled(self) -> Updates:
         return idle("cancelled", texts.CANCELLED)
@@ -103,32 +115,53 @@ class Handlers:
             return gr.skip()
         return scale_choice(scales, chosen(scale))
 
-    def _perform(self, job: Job) -> Iterator[Updates]:
+    def leave(self, request: gr.Request) -> None:
+        """The tab is closed or loaded anew."""
+        self.store.forget(session_of(request))
+
+    def _work(self, job: Job) -> Iterator[Progress | Outcome]:
+        upscaler = self.upscalers.get(job.preset, job.scale)
+        cost = self.upscalers.seconds(job.preset, job.scale, 1)
+        yield from perform(job, upscaler, cost, self.max_seconds)
+
+    def _perform(self, job: Job, session: str) -> Iterator[Updates]:
         example = next((e for e in self.examples.values() if e.path.resolve() == job.picture), None)
-        for item in perform(job, self.upscalers.get(job.preset, job.scale)):
+        for item in self._work(job):
             if isinstance(item, Progress):
                 yield busy(describe_progress(item), item.done, item.total)
             else:
-                yield idle("done", "Done.", self._shown(item, example))
+                yield idle("done", "Done.", self._shown(item, example, session))
 
-    def _shown(self, outcome: Outcome, example: Example | None) -> dict[str, Any]:
-        """The viewer's value; writes the pictures' files."""
+    def _shown(self, outcome: Outcome, example: Example | None, session: str | None) -> dict[str, Any]:
+        """The viewer's value; writes the pictures' files, which the session's page shows from now on."""
         w, h = outcome.source_size
         rw, rh = outcome.panes[0].picture.size
         device = self.upscalers.describe_device()
         x, y = example.focus if example else (0.5, 0.5)
+        paths: list[Path] = []
+        for pane in outcome.panes:
+            paths.append(self.store.store_png(pane.picture, pane.file_name))
+            if session is None:
+                self.store.keep(paths)
+            else:
+                self.store.show(session, paths)
         return {
-            "panes": [self._pane(pane) for pane in outcome.panes],
+            "panes": [_pane(pane, path) for pane, path in zip(outcome.panes, paths, strict=True)],
             "line": f"{w}x{h} to {rw}x{rh} · {device} · {outcome.seconds:.{1 if outcome.seconds >= 1 else 2}f} s",
             "note": "" if outcome.scores else texts.NO_REFERENCE,
             "scores": score_rows(outcome.scores),
             "view": {"zoom": FIRST_ZOOM, "x": x, "y": y} if example else None,
         }
 
-    def _pane(self, pane: Pane) -> dict[str, Any]:
-        w, h = pane.picture.size
-        path = store_png(pane.picture, pane.file_name, self.folder)
-        return {"title": pane.title, "width": w, "height": h, "file": file_data(path), "name": pane.file_name}
+
+def _pane(pane: Pane, path: Path) -> dict[str, Any]:
+    w, h = pane.picture.size
+    return {"title": pane.title, "width": w, "height": h, "file": file_data(path), "name": pane.file_name}
+
+
+def session_of(request: gr.Request | None) -> str:
+    """What tells visitors' tabs apart."""
+    return str(request.session_hash) if request else ""
 
 
 def as_scale(value: Any) -> int:
@@ -179,7 +212,7 @@ def describe_progress(progress: Progress) -> str:
 
 def score_rows(scores: tuple[Score, ...]) -> list[dict[str, Any]]:
     """The table's rows; the best of each column is marked by what is printed, so that equal numbers look equal."""
-    psnr = [f"{s.psnr:.2f} dB" if s.psnr != float("inf") else "identical" for s in scores]
+    psnr = [f"{s.psnr:.2f} dB" if s.psnr < MOST_PSNR else "identical" for s in scores]
     ssim = [f"{s.ssim:.4f}" for s in scores]
     best_psnr = psnr[max(range(len(scores)), key=lambda i: scores[i].psnr)] if scores else ""
     best_ssim = ssim[max(range(len(scores)), key=lambda i: scores[i].ssim)] if scores else ""

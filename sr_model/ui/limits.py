@@ -1,15 +1,17 @@
 """What strangers may send: how large a body, which files, how many pixels."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sr_model.errors import ImageError
+from sr_model.ui.cache import FULL
 
 MAX_BYTES = 30 * 1024**2  # of a picture's file
 MAX_PIXELS = 16_000_000  # of a picture that is uploaded, a reference too
@@ -21,19 +23,31 @@ UPLOAD_OVERHEAD = 16 * 1024  # what multipart adds to a file
 class BodyLimit:
     """ASGI middleware that answers 413 to bodies above the limit, whether their length is declared or not.
 
-    Gradio's own limit covers files in multipart bodies only.
+    Gradio's own limit covers files in multipart bodies only. An upload for which `make_room`, called with the bytes
+    that it may have, finds no room is answered by 507.
     """
 
-    def __init__(self, app: ASGIApp, body: int = MAX_BODY, upload: int = MAX_BYTES + UPLOAD_OVERHEAD) -> None:
-        self.app, self.body, self.upload = app, body, upload
+    def __init__(
+        self,
+        app: ASGIApp,
+        body: int = MAX_BODY,
+        upload: int = MAX_BYTES + UPLOAD_OVERHEAD,
+        make_room: Callable[[int], bool] = lambda size: True,
+    ) -> None:
+        self.app, self.body, self.upload, self.make_room = app, body, upload, make_room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit = self.upload if scope["path"].rstrip("/").endswith("/upload") else self.body
-        if _declared_length(scope["headers"]) > limit:
+        is_upload = scope["path"].rstrip("/").endswith("/upload")
+        limit = self.upload if is_upload else self.body
+        declared = _declared_length(scope["headers"])
+        if declared > limit:
             await PlainTextResponse("The request is too large.", status_code=413)(scope, receive, send)
+            return
+        if is_upload and not await run_in_threadpool(self.make_room, declared or limit):
+            await PlainTextResponse(FULL, status_code=507)(scope, receive, send)
             return
         seen = 0
 

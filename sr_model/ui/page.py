@@ -9,13 +9,14 @@ import gradio as gr
 from gradio.events import api
 from starlette.middleware import Middleware
 
+from sr_model.errors import ConfigError
 from sr_model.imaging.metrics import DEFINITION
 from sr_model.models import weights
 from sr_model.networks.presets import find
 from sr_model.ui import cache, components, texts
 from sr_model.ui.components import asset, refuse_addresses
 from sr_model.ui.examples import Example, load_examples
-from sr_model.ui.handlers import Handlers, chosen, scale_choice, waiting
+from sr_model.ui.handlers import MAX_SECONDS, Handlers, chosen, scale_choice, waiting
 from sr_model.ui.limits import MAX_BYTES, BodyLimit
 from sr_model.ui.upscalers import Upscalers
 from sr_model.ui.work import COMPARE, ENLARGE, MODES
@@ -26,33 +27,65 @@ WAITING = 24  # more than so many in the queue are turned away
 
 
 def build_app(
-    folder: Path = weights.SHIPPED, device: str = "auto", examples: Path | None = None, engine: str = "auto"
-) -> gr.Blocks:
-    """The page for the weights in `folder`; launch it with `launch_options()`.
+    folder: Path = weights.SHIPPED,
+    device: str = "auto",
+    examples: Path | None = None,
+    engine: str = "auto",
+    max_seconds: float = MAX_SECONDS,
+    disk_budget: int = cache.BUDGET,
+) -> "App":
+    """The page for the weights in `folder`.
 
-    Compiles and warms up the network that is chosen at first, and computes the first example. Raises WeightsError and
-    ConfigError.
+    Uploads and results together take at most `disk_budget` bytes, and no job is begun that would take more than
+    `max_seconds`. Compiles and warms up the network that is chosen at first, and computes the first example. Raises
+    WeightsError and ConfigError.
     """
     upscalers = Upscalers(folder, device, engine)
     upscalers.get(*upscalers.default).warm_up()
-    store = cache.open_folder()
-    shown = load_examples(examples, store) if examples else {}
-    handlers = Handlers(upscalers, shown, store)
+    store = cache.Store(disk_budget)
+    shown = load_examples(examples, store.folder) if examples else {}
+    store.keep(example.path for example in shown.values())
+    handlers = Handlers(upscalers, shown, store, max_seconds)
     example, finished = handlers.finished_example(*upscalers.default)
-    page = gr.Blocks(
-        title=texts.TITLE, analytics_enabled=False, delete_cache=(cache.INTERVAL, cache.MAX_AGE), fill_width=True
-    )
+    # Without Gradio's delete_cache: one sweeper owns the folder.
+    page = gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True)
     with page:
         _connect(_layout(upscalers, shown, example, finished), handlers)
+        page.unload(handlers.leave)
     refuse_addresses(page)
     page.queue(max_size=WAITING)
-    kept = [e.path for e in shown.values()]
-    kept += [Path(pane["file"]["path"]) for pane in finished["panes"]] if finished else []
-    cache.start_sweeper(store, kept)
-    return page
+    store.start_sweeper()
+    return App(page, store)
 
 
-def launch_options() -> dict[str, Any]:
+@dataclass(frozen=True)
+class App:
+    """The page, and the store that its uploads and results lie in."""
+
+    page: gr.Blocks
+    store: cache.Store
+
+    def launch(self, server_port: int | None = None, **options: Any) -> Any:
+        """Serve it, with Gradio's own options besides; without a port on 7860 or the next that is free.
+
+        Raises ConfigError where the port is taken.
+        """
+        try:
+            return self.page.launch(server_port=server_port, **launch_options(self.store), **options)
+        except OSError as error:
+            if "Cannot find empty port" not in str(error):
+                raise
+            raise ConfigError(
+                f"Port {server_port or 'range 7860 to 7959'} is in use. Name another with --port, or leave it out "
+                "for the next free one."
+            ) from None
+
+    def close(self) -> None:
+        """End serving."""
+        self.page.close()
+
+
+def launch_options(store: cache.Store) -> dict[str, Any]:
     """Keyword arguments for `launch` that belong to the page: its looks, its limits, and nothing recorded."""
     theme = gr.themes.Base(
         primary_hue=gr.themes.colors.blue,
@@ -68,7 +101,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": theme,
         "css": asset("page.css") + asset("viewer.css"),
-        "app_kwargs": {"middleware": [Middleware(BodyLimit)]},
+        "app_kwargs": {"middleware": [Middleware(BodyLimit, make_room=store.make_room)]},
         "max_file_size": MAX_BYTES,
         "allowed_paths": [],
         "show_error": False,

@@ -1,10 +1,14 @@
 """The networks that the page offers, each loaded once."""
 
+import time
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
+
 from sr_model.errors import ConfigError, WeightsError
+from sr_model.imaging.images import Picture
 from sr_model.inference.devices import choose_device, describe
 from sr_model.inference.upscaler import Upscaler
 from sr_model.models import weights
@@ -12,6 +16,7 @@ from sr_model.networks import presets
 
 KEPT = 4  # networks held in memory
 PREFERRED = ("base", 2)
+TIMED_SIDE = 128  # pixels of the picture that a network is timed on, after one that warms it up
 
 
 class Upscalers:
@@ -32,6 +37,7 @@ class Upscalers:
                 f"There are no weights in {folder}. Train some with: python train.py, "
                 "and give the run's folder with --weights."
             )
+        self._seconds: dict[tuple[str, int], float] = {}  # per pixel of the small picture
         self._loaded: OrderedDict[tuple[str, int], Upscaler] = OrderedDict()
         self._lock = Lock()
 
@@ -55,13 +61,26 @@ class Upscalers:
             raise ConfigError(f"This preset is not available at this scale. There are: {have}.")
         with self._lock:
             if (preset, scale) not in self._loaded:
-                self._loaded[preset, scale] = Upscaler.from_preset(
-                    preset, scale, self.device.type, self.folder, engine=self.engine
-                )
+                upscaler = Upscaler.from_preset(preset, scale, self.device.type, self.folder, engine=self.engine)
+                self._loaded[preset, scale] = upscaler
+                self._seconds[preset, scale] = _seconds_per_pixel(upscaler)
                 if len(self._loaded) > KEPT:
                     self._loaded.popitem(last=False)
             self._loaded.move_to_end((preset, scale))
             return self._loaded[preset, scale]
 
+    def seconds(self, preset: str, scale: int, pixels: int) -> float:
+        """How long a picture of so many pixels takes, by what was measured when the network was loaded."""
+        self.get(preset, scale)
+        return self._seconds[preset, scale] * pixels
+
     def describe_device(self) -> str:
         return describe(self.device)
+
+
+def _seconds_per_pixel(upscaler: Upscaler) -> float:
+    picture = Picture(np.zeros((TIMED_SIDE, TIMED_SIDE, 3), np.uint8))
+    upscaler(picture)
+    start = time.perf_counter()
+    upscaler(picture)
+    return (time.perf_counter() - start) / TIMED_SIDE**2

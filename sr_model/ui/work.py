@@ -1,5 +1,6 @@
 """What the main button does, without any page: files in, pictures and numbers out, a tile at a time."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,17 +69,28 @@ class Outcome:
     seconds: float  # that the network took
 
 
-def perform(job: Job, upscaler: Upscaler) -> Iterator[Progress | Outcome]:
+def perform(
+    job: Job, upscaler: Upscaler, seconds_per_pixel: float = 0.0, max_seconds: float = math.inf
+) -> Iterator[Progress | Outcome]:
     """Enlarge, or shrink and enlarge again and measure; the last item is the Outcome.
 
-    Stop asking, and the work stops. Raises ImageError and ConfigError with sentences for the visitor.
+    Stop asking, and the work stops. Nothing is begun that would take more than `max_seconds` at `seconds_per_pixel` of
+    the small picture. Raises ImageError and ConfigError with sentences for the visitor.
     """
     if job.mode not in MODES:
         raise ConfigError("Please choose Enlarge or Compare.")
     low, reference = _open(job)
+    w, h = low.size
+    expected = w * h * seconds_per_pixel
+    if expected > max_seconds:
+        raise ImageError(
+            f"This would take about {_short(expected)} seconds here, and at most {_short(max_seconds)} are allowed. "
+            f"Choose a faster network, or a picture of at most {_short(w * h * max_seconds / expected / 1e6)} million "
+            "pixels."
+        )
     for step in upscaler.steps(low, with_bicubic=True):
-        seconds_left = step.seconds / step.done * (step.total - step.done) if step.done else None
-        yield Progress(step.done, step.total, seconds_left)
+        left = step.seconds / step.done * (step.total - step.done) if step.done else expected
+        yield Progress(step.done, step.total, left or None)
     assert step.result is not None, "an enlargement ends with its pictures"
     assert step.bicubic is not None, "it was asked for"
     finishing = Progress(step.total, step.total, None)  # each time it is yielded, the visitor can cancel
@@ -135,6 +147,10 @@ def _open(job: Job) -> tuple[Picture, Picture | None]:
         return picture, None
     # Measuring takes far more memory than enlarging, so that a reference may have no more pixels than an upload.
     return picture, fit_reference(images.load(job.reference, MAX_PIXELS), picture.size, job.scale)
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _file_name(title: str, job: Job) -> str:

@@ -49,7 +49,7 @@ def address(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
         app = ui.build_app(folder, "cpu", EXAMPLES)
-        _, url, _ = app.launch(prevent_thread_lock=True, quiet=True, **ui.launch_options())
+        _, url, _ = app.launch(prevent_thread_lock=True, quiet=True)
         yield url
         app.close()
 
