@@ -319,7 +319,8 @@ def test_the_page_fits_wide_and_narrow_light_and_dark(
 ) -> None:
     """Nothing sticks out sideways, and the background follows the visitor's setting. Leaves screenshots to look at."""
     visit = Visit(browser, address, viewport={"width": width, "height": height}, color_scheme=scheme)
-    visit.page.wait_for_load_state("networkidle")
+    visit.page.locator(".sr-window").first.wait_for()
+    visit.page.wait_for_function("document.fonts.status === 'loaded' && [...document.images].every((i) => i.complete)")
     SCREENSHOTS.mkdir(exist_ok=True)
     visit.page.screenshot(path=SCREENSHOTS / f"page-{width}-{scheme}.png", full_page=True)
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
