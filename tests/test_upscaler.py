@@ -107,6 +107,11 @@ def test_alpha_is_bicubic_and_opaque_stays_opaque(upscaler: Upscaler, photo: Ima
     small = photo.crop((0, 0, 20, 20))
     small.putalpha(255)
     assert upscaler(small).getchannel("A").getextrema() == (255, 255)
+    mask = photo.crop((60, 40, 80, 60)).convert("L")
+    small.putalpha(mask)
+    enlarged = from_pil(mask.convert("RGB"))
+    expected = enlarge_bicubic(enlarged, 2).pixels[..., 0].astype(int)  # torch's bicubic; the mask's is Pillow's
+    assert np.abs(np.asarray(upscaler(small).getchannel("A")) - expected).max() <= 1
 
 
 def test_steps_count_tiles_and_end_with_the_result(upscaler: Upscaler, photo: Image.Image) -> None:

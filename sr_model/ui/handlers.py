@@ -11,6 +11,7 @@ import torch
 
 from sr_model.errors import ConfigError, ImageError, MemoryLimitError, SRError
 from sr_model.imaging.metrics import MOST_PSNR
+from sr_model.system import memory
 from sr_model.ui import texts
 from sr_model.ui.cache import Store
 from sr_model.ui.components import file_data
@@ -122,7 +123,10 @@ class Handlers:
     def _work(self, job: Job) -> Iterator[Progress | Outcome]:
         upscaler = self.upscalers.get(job.preset, job.scale)
         cost = self.upscalers.seconds(job.preset, job.scale, 1)
-        yield from perform(job, upscaler, cost, self.max_seconds)
+        try:
+            yield from perform(job, upscaler, cost, self.max_seconds)
+        finally:
+            memory.release_soon()
 
     def _perform(self, job: Job, session: str) -> Iterator[Updates]:
         example = next((e for e in self.examples.values() if e.path.resolve() == job.picture), None)

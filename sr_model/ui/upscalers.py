@@ -14,7 +14,7 @@ from sr_model.inference.upscaler import Upscaler
 from sr_model.models import weights
 from sr_model.networks import presets
 
-KEPT = 4  # networks held in memory
+KEPT = 12  # networks held in memory
 PREFERRED = ("base", 2)
 TIMED_SIDE = 128  # pixels of the picture that a network is timed on, after one that warms it up
 
