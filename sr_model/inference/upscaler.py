@@ -2,32 +2,31 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Generic, Literal, overload
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from sr_model.errors import ConfigError, ImageError
+from sr_model.errors import ConfigError, SRError
 from sr_model.imaging import images
 from sr_model.imaging.images import Picture
+from sr_model.imaging.kinds import ImageLike, as_picture
 from sr_model.imaging.resampling import bicubic
 from sr_model.imaging.tiles import tiled, tiles
 from sr_model.inference import engines
 from sr_model.inference.engines import Engine
 from sr_model.inference.ensemble import QUALITIES, SelfEnsemble
+from sr_model.inference.mapping import mapped
 from sr_model.models import weights
 from sr_model.networks import Network, presets
 
 # Sides of tiles in input pixels: smaller ones spend more on margins, larger ones take more memory and answer later.
 TILES = (256, 384, 512, 640)
 LAYER_BYTES = 100_000_000  # of a tile's largest layer; some four such are alive at a time
-
-# What `Upscaler` takes, and gives back in the same kind; `Picture` is what this package works on.
-ImageLike = TypeVar("ImageLike", Image.Image, np.ndarray, Picture)
 
 
 @dataclass(frozen=True)
@@ -107,23 +106,51 @@ class Upscaler:
 
         Takes and raises what a call does. `with_bicubic` also gives what bicubic makes, for no more than its memory.
         """
-        picture, back = _as_picture(image)
+        picture, back = as_picture(image)
         seconds = 0.0
 
         def function(x: Tensor) -> Tensor:
             nonlocal seconds
-            x = x.to(self.device)
-            large = _enlarge_tensor(x, self.scale)
-            start = time.perf_counter()
-            y = self.engine(self.model.prepare(x))
-            seconds += time.perf_counter() - start
-            y = self.model.finish(y, large)
+            y, large, taken = self._through(x)
+            seconds += taken
             return torch.cat([y, large]) if with_bicubic else y
 
         model, count = self.model, 2 if with_bicubic else 1
         work = _enlarge(function, picture, count, self.scale, self.tile, model.receptive_field, model.stride)
         for done, total, pictures in work:
             yield Step(done, total, seconds, *map(back, pictures))
+
+    @overload
+    def map(self, images: Iterable[ImageLike], errors: Literal[False] = False) -> Generator[ImageLike, None, None]: ...
+    @overload
+    def map(self, images: Iterable[ImageLike], errors: Literal[True]) -> Generator[ImageLike | SRError, None, None]: ...
+    def map(self, images: Iterable[ImageLike], errors: bool = False) -> Generator[ImageLike | SRError, None, None]:
+        """The images enlarged, in order and in the kinds they came in, like the built-in `map`.
+
+        `images` is iterated in a thread of its own, and the network works ahead in another, so reading the next files
+        and using the last results take no time of its own. Results that wait, and all else that is on its way, take at
+        most `overlap.BUDGET` bytes, or as much as the largest image needs. What a call raises for an image is raised
+        in its place and ends the iteration; with `errors` it is yielded instead, and the rest goes on.
+        """
+        return mapped(images, self, as_picture, errors)
+
+    def on_floats(self, x: Tensor) -> tuple[Tensor, float]:
+        """(N, 3, H, W) in [0, 1] -> (N, 3, scale * H, scale * W), not clamped, and the network's seconds."""
+        y, _, seconds = self._through(x)
+        return y, seconds
+
+    def _through(self, x: Tensor) -> tuple[Tensor, Tensor, float]:
+        """(the enlarged tensor, the same by bicubic alone, the network's seconds)."""
+        x = x.to(self.device)
+        large = _enlarge_tensor(x, self.scale)
+        start = time.perf_counter()
+        y = self.engine(self.model.prepare(x))
+        seconds = time.perf_counter() - start
+        return self.model.finish(y, large), large, seconds
+
+    def completed(self, picture: Picture, pixels: np.ndarray) -> Picture:
+        """The enlarged picture of these pixels, with alpha and all else of the small one."""
+        return _completed(picture, pixels, self.scale)
 
     def warm_up(self) -> None:
         """Enlarge a tile of nothing, so that the first picture does not wait for memory and kernels."""
@@ -183,8 +210,12 @@ def _enlarge(
         done += 1
         if to_come:
             yield done, done + to_come, []
+    yield done, done, [_completed(picture, array, scale) for array in large]
+
+
+def _completed(picture: Picture, pixels: np.ndarray, scale: int) -> Picture:
     alpha = None if picture.alpha is None else _enlarge_alpha(picture.alpha, scale)
-    yield done, done, [replace(picture, pixels=array, alpha=alpha) for array in large]
+    return replace(picture, pixels=pixels, alpha=alpha)
 
 
 def _enlarge_alpha(alpha: np.ndarray, scale: int) -> np.ndarray:
@@ -195,38 +226,3 @@ def _enlarge_alpha(alpha: np.ndarray, scale: int) -> np.ndarray:
         return np.asarray(Image.fromarray(alpha).resize(size, Image.Resampling.BICUBIC))
     large = np.asarray(Image.fromarray(alpha.astype(np.float32)).resize(size, Image.Resampling.BICUBIC))
     return large.clip(0, np.iinfo(alpha.dtype).max).round().astype(alpha.dtype)
-
-
-def _as_picture(image: ImageLike) -> tuple[Picture, Callable[[Picture], ImageLike]]:
-    """(the image as a picture, what makes its own kind of a picture again)."""
-    if isinstance(image, Picture):
-        return image, lambda picture: picture
-    if isinstance(image, Image.Image):
-        return images.from_pil(image), images.to_pil
-    if isinstance(image, np.ndarray):
-        channels = image.shape[2:]
-        return _from_array(image), lambda picture: _to_array(picture, channels)
-    raise ImageError(f"A {type(image).__name__} cannot be enlarged; give a PIL image or an array.")
-
-
-def _from_array(array: np.ndarray) -> Picture:
-    channels = array.shape[2:]
-    if array.ndim not in (2, 3) or channels not in ((), (3,), (4,)) or array.dtype not in (np.uint8, np.uint16):
-        raise ImageError(
-            f"An array of shape {array.shape} and type {array.dtype} is not a picture; "
-            "it must be (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16."
-        )
-    if 0 in array.shape:
-        raise ImageError(f"An array of shape {array.shape} holds no pixel.")
-    if not channels:
-        return Picture(np.repeat(array[..., None], 3, axis=2), grey=True)
-    alpha = array[..., 3] if channels == (4,) else None
-    return Picture(np.require(array[..., :3], requirements=["C", "W"]), alpha=alpha)  # torch wants it writable
-
-
-def _to_array(picture: Picture, channels: tuple[int, ...]) -> np.ndarray:
-    if not channels:
-        return images.mean_channel(picture.pixels)
-    if picture.alpha is None:
-        return picture.pixels
-    return np.concatenate([picture.pixels, picture.alpha[..., None]], axis=2)
