@@ -38,7 +38,7 @@ def test_losses_are_parsed(text: str, terms: dict[str, float]) -> None:
         ("", "without a name"),
         ("l1,", "without a name"),
         ("=1", "without a name"),
-        ("l2", "knows no 'l2'; choose from: l1, mse, luma, perceptual, vgg, adversarial"),
+        ("l2", "knows no 'l2'; choose from: l1, mse, luma, ms_ssim, perceptual, vgg, adversarial"),
         ("L1", "knows no 'L1'"),
         ("l1:1", "knows no 'l1:1'"),
         ("l1=1,l1=2", "names l1 twice"),

@@ -18,16 +18,13 @@ drawn log-uniformly, so that mild ones are as likely as strong ones. Nothing shi
 and each resizing maps the whole extent to the whole extent.
 """
 
-import io
 import math
-from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
-from torch import Tensor, from_numpy
-from torch.nn import functional as F
+from torch import Tensor
 
-from sr_model.imaging import images
+from sr_model.imaging import uploads
+from sr_model.imaging.degradation_steps import FILTERS, Blur, Jpeg, Noise, Resize, Step
 from sr_model.imaging.resampling import shrink, soften, to_8bit
 
 BLUR_SHARE = 0.6
@@ -37,7 +34,6 @@ BLUR_TURNED_SHARE = 0.5  # of the blurred: with two sigmas
 DETOUR_SHARE = 0.5
 DETOUR_LEAST = 0.7  # times the low side; the most is the high side
 DETOUR_LEAST_AT_SCALE_1 = 0.3  # where shrinking and enlarging again is all that is lost
-FILTERS = ("area", "bilinear", "bicubic")
 
 NOISE_SHARE = 0.5
 SHOT_NOISE = (1.0, 10.0)  # levels of 255: standard deviation in the file, the same at all tones
@@ -48,96 +44,6 @@ JPEG_SHARE = 0.4
 SAVED_SHARE = 0.5
 JPEG_QUALITY = (45, 95)  # Pillow's
 JPEG_HALVED_SHARE = 0.7  # of the JPEGs: colour at half the resolution
-
-
-@dataclass(frozen=True)
-class Blur:
-    """Gaussian of two standard deviations in pixels, the first turned from the x axis by `angle` (radians)."""
-
-    sigma_a: float
-    sigma_b: float
-    angle: float
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Multiply the spectrum by the Gaussian's own: as fast for a wide blur as for a narrow one."""
-        pad = math.ceil(3 * max(self.sigma_a, self.sigma_b))
-        planes = F.pad(x, (pad,) * 4, mode="replicate")[0].numpy()  # (3, H + 2 pad, W + 2 pad)
-        h, w = planes.shape[-2:]
-        fy = np.fft.fftfreq(h)[:, None]
-        fx = np.fft.rfftfreq(w)[None]
-        along = fx * math.cos(self.angle) + fy * math.sin(self.angle)
-        across = fy * math.cos(self.angle) - fx * math.sin(self.angle)
-        exponent = (self.sigma_a * along) ** 2 + (self.sigma_b * across) ** 2
-        response = np.exp(-2 * math.pi**2 * exponent).astype(np.float32)
-        # One plane at a time: spectra are large.
-        blurred = np.stack([np.fft.irfft2(np.fft.rfft2(plane) * response, s=(h, w)) for plane in planes])
-        inner = blurred[:, pad : h - pad, pad : w - pad].astype(np.float32)
-        return from_numpy(inner).unsqueeze(0).clamp(0, 1)
-
-    def __str__(self) -> str:
-        turned = "" if self.sigma_a == self.sigma_b else f"/{self.sigma_b:.1f}"
-        return f"blur {self.sigma_a:.1f}{turned}"
-
-
-@dataclass(frozen=True)
-class Resize:
-    """To (H, W) = `size` by one of FILTERS, all antialiased."""
-
-    size: tuple[int, int]
-    filter: str
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if self.filter == "area":
-            rows = _area(x.numpy().swapaxes(-1, -2), self.size[0]).swapaxes(-1, -2)
-            return from_numpy(_area(rows, self.size[1]).astype(np.float32))
-        return F.interpolate(x, self.size, mode=self.filter, align_corners=False, antialias=True).clamp(0, 1)
-
-    def __str__(self) -> str:
-        return f"{self.filter} {self.size[1]}"
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Shot noise, whose variance grows with the light, and read noise, which is always there (Foi et al. 2008).
-
-    A file's values are about the square root of the light, which makes shot noise the same at all tones: `shot` is
-    that standard deviation in levels of 255. `read` is one in light, where white is 1.
-    """
-
-    shot: float
-    read: float
-    grey: bool
-    seed: int
-
-    def __call__(self, x: Tensor) -> Tensor:
-        light = np.square(x.numpy())
-        shape = (1, 1, *x.shape[-2:]) if self.grey else x.shape
-        noise = np.random.default_rng(self.seed).standard_normal(shape, dtype=np.float32)
-        # d light / d value = 2 value, so `shot` in the file is 2 shot sqrt(light) in light.
-        noise = noise * np.sqrt((2 * self.shot / 255) ** 2 * light + self.read**2)
-        return from_numpy(np.sqrt(np.clip(light + noise, 0, 1)))
-
-    def __str__(self) -> str:
-        return f"{'grey ' * self.grey}noise {self.shot:.1f}+{1e3 * self.read:.1f}"
-
-
-@dataclass(frozen=True)
-class Jpeg:
-    """Compressed and decompressed; `halved` stores the colour at half the resolution (4:2:0)."""
-
-    quality: int
-    halved: bool
-
-    def __call__(self, x: Tensor) -> Tensor:
-        file = io.BytesIO()
-        Image.fromarray(images.to_array(x)).save(file, "JPEG", quality=self.quality, subsampling=2 * self.halved)
-        return images.to_tensor(np.asarray(Image.open(file))).contiguous()
-
-    def __str__(self) -> str:
-        return f"jpeg {self.quality}{' 4:2:0' * self.halved}"
-
-
-Step = Blur | Resize | Noise | Jpeg
 
 
 def photo(high: Tensor, scale: int, rng: np.random.Generator) -> Tensor:
@@ -218,29 +124,21 @@ def _log_uniform(least: float, most: float, rng: np.random.Generator) -> float:
     return math.exp(rng.uniform(math.log(least), math.log(most)))
 
 
-def _area(x: np.ndarray, size: int) -> np.ndarray:
-    """Resize the last axis: each result is the mean of exactly the stretch that it covers, fractions of pixels too."""
-    n = x.shape[-1]
-    ends = np.linspace(0, n, size + 1)
-    whole = np.minimum(ends.astype(int), n - 1)
-    total = np.cumsum(x, axis=-1, dtype=np.float64)
-    # The integral from 0 to each end: all pixels up to and with the one it lies in, without what is beyond.
-    integral = total[..., whole] - (whole + 1 - ends) * x[..., whole]
-    return np.diff(integral) * (size / n)
-
-
-DEGRADATIONS = ("bicubic", "photo")
+DEGRADATIONS = ("bicubic", "photo", *uploads.RANGES)
 SOFTENED = (2, 4)  # at scale 1 by bicubic: the low resolution was once so many times smaller
 
 
 def make_low(high: Tensor, scale: int, degradation: str, rng: np.random.Generator) -> Tensor:
     """The low resolution of (1, 3, H, W), both multiples of the scale, rounded to 8 bits.
 
-    `bicubic` shrinks by bicubic or, at scale 1, softens by one of SOFTENED at random; `photo` is
-    the function of this name.
+    `bicubic` shrinks by bicubic or, at scale 1, softens by one of SOFTENED at random; `photo` is the function of this
+    name; `light` and `heavy` are those of uploads.py.
     """
     if degradation == "photo":
         return photo(high, scale, rng)
+    if degradation in uploads.RANGES:
+        h, w = high.shape[-2:]
+        return apply(high, uploads.draw(h, w, scale, uploads.RANGES[degradation], rng))
     if scale == 1:
         return soften(high, int(rng.choice(SOFTENED)))
     return shrink(high, scale)

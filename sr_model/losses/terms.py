@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from sr_model.errors import ConfigError
 from sr_model.imaging.metrics import LUMA_RANGE, luma
-from sr_model.losses import discriminator, features
+from sr_model.losses import discriminator, features, structure
 
 
 def luma_l1(prediction: Tensor, target: Tensor) -> Tensor:
@@ -29,12 +29,13 @@ LOSSES = {
 # What may be added to them, and the smallest side in pixels of the pictures that it can be taken of.
 _ADDED = {
     "luma": 1,
+    "ms_ssim": structure.MIN_SIDE,
     "perceptual": features.SQUEEZENET_MIN_SIDE,
     "vgg": features.VGG19_MIN_SIDE,
     "adversarial": discriminator.MIN_SIDE,
 }
 NAMES = (*LOSSES, *_ADDED)
-OF_PIXELS = {*LOSSES, "luma"}  # PSNR says which weights are best where the loss has no others
+OF_PIXELS = {*LOSSES, "luma", "ms_ssim"}  # PSNR says which weights are best where the loss has no others
 
 
 def parse(text: str) -> dict[str, float]:
@@ -107,6 +108,8 @@ def _function(name: str, device: torch.device | str) -> Callable[[Tensor, Tensor
         return functools.partial(features.feature_distance, features.squeezenet(device))
     if name == "luma":
         return luma_l1
+    if name == "ms_ssim":
+        return structure.ms_ssim_loss
     if name == "vgg":
         return functools.partial(features.vgg_distance, features.vgg19(device))
     return LOSSES[name]

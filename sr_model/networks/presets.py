@@ -34,6 +34,12 @@ PRESETS = {
         PlainConfig(2, 32, 32, encoder_layers=2, latent_layers=1, decoder_layers=2),
     ),
     "base": Preset("Best", "The autoencoder of this project.", _autoencoder(48, 64, encoder=2, latent=3, decoder=2)),
+    "photo": Preset(
+        "Photos",
+        "For photos as people have them: compressed, noisy or soft.",
+        _autoencoder(48, 64, encoder=2, latent=3, decoder=2),
+        {"degradation": "heavy", "loss": "l1=1,ms_ssim=0.5"},
+    ),
     "classic": Preset(
         "Classic", "A first tutorial's network: it sharpens a picture at its own size.", ClassicConfig(), _TUTORIAL
     ),
