@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from sr_model.errors import ConfigError
+from sr_model.imaging.metrics import luma
 from sr_model.losses import NAMES, Loss, discriminator, min_output_side, parse
 
 
@@ -117,3 +119,32 @@ def test_gradients_reach_the_prediction(pair: tuple[Tensor, Tensor]) -> None:
         (gradient,) = torch.autograd.grad(part, prediction)
         assert torch.isfinite(gradient).all(), name
         assert (gradient[..., :-1, :-1] != 0).float().mean() > 0.99, name
+
+
+@pytest.mark.parametrize("side", [176, 192, 241])
+def test_ms_ssim_is_the_paper_s(side: int) -> None:
+    """As a second implementation has it for Y, but for the coarsest scale's border; equal pictures cost nothing."""
+    generator = torch.Generator().manual_seed(side)
+    y = F.interpolate(torch.rand(2, 3, 24, 24, generator=generator), (side, side), mode="bicubic").clamp(0, 1)
+    x = (y + 0.3 * torch.rand(y.shape, generator=generator) - 0.15).clamp(0, 1)
+    expected = multiscale_structural_similarity_index_measure(
+        *((luma(picture) - 16) / 219 for picture in (x, y)), data_range=1.0
+    )
+    loss = Loss({"ms_ssim": 1.0})
+    assert float(loss(x, y)) == pytest.approx(1 - float(expected), abs=2e-3)
+    assert float(loss(x, y)) > 0.01
+    assert float(loss(y, y)) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("side", [11, 40, 96])
+def test_ms_ssim_of_small_pictures_has_fewer_scales(side: int) -> None:
+    """A patch of x2 training is judged by the scales it has, and a worse one costs more."""
+    generator = torch.Generator().manual_seed(1)
+    y = torch.rand(2, 3, side, side, generator=generator)
+    noise = torch.rand(y.shape, generator=generator) - 0.5
+    loss = Loss({"ms_ssim": 1.0})
+    assert 0 < loss(y + 0.1 * noise, y) < loss(y + 0.4 * noise, y) < 1
+    x = (y + 0.1 * noise).requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(x, y), x)
+    assert torch.isfinite(gradient).all()
+    assert (gradient != 0).any(1).all()

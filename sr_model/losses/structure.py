@@ -36,7 +36,7 @@ def ms_ssim_loss(prediction: Tensor, target: Tensor) -> Tensor:
 
 def _similarity(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """(contrast and structure, the same times luminance): the means (N,) over each (N, 1, H, W)."""
-    # All five maps at once, and the window as a matrix on each side: convolutions of one channel take ten times as long.
+    # All five maps at once, and the window as a matrix on each side: convolutions of one channel are ten times slower.
     maps = _windows(x.shape[2], x.device) @ torch.cat([x, y, x * x, y * y, x * y]) @ _windows(x.shape[3], x.device).T
     mean_x, mean_y, xx, yy, xy = maps.chunk(5)
     structure = (2 * (xy - mean_x * mean_y) + C2) / (xx - mean_x**2 + yy - mean_y**2 + C2)
