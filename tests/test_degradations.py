@@ -7,7 +7,8 @@ from PIL import Image
 from torch import Tensor
 
 from sr_model.imaging import degradations, images
-from sr_model.imaging.degradations import FILTERS, Blur, Jpeg, Noise, Resize, draw, photo
+from sr_model.imaging.degradation_steps import FILTERS, Blur, Jpeg, Noise, Resize
+from sr_model.imaging.degradations import draw, photo
 from sr_model.imaging.resampling import crop_to_multiple, shrink, to_8bit
 from sr_model.networks.base import SCALES
 

@@ -127,9 +127,8 @@ def test_ms_ssim_is_the_paper_s(side: int) -> None:
     generator = torch.Generator().manual_seed(side)
     y = F.interpolate(torch.rand(2, 3, 24, 24, generator=generator), (side, side), mode="bicubic").clamp(0, 1)
     x = (y + 0.3 * torch.rand(y.shape, generator=generator) - 0.15).clamp(0, 1)
-    expected = multiscale_structural_similarity_index_measure(
-        *((luma(picture) - 16) / 219 for picture in (x, y)), data_range=1.0
-    )
+    brightness_x, brightness_y = ((luma(picture) - 16) / 219 for picture in (x, y))
+    expected = multiscale_structural_similarity_index_measure(brightness_x, brightness_y, data_range=1.0)
     loss = Loss({"ms_ssim": 1.0})
     assert float(loss(x, y)) == pytest.approx(1 - float(expected), abs=2e-3)
     assert float(loss(x, y)) > 0.01
