@@ -1,6 +1,23 @@
 """A super-resolution autoencoder: small pictures in, large pictures out."""
 
-from sr_model.errors import ConfigError, DataError, ImageError, SRError, WeightsError
-from sr_model.inference.upscaler import Upscaler
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["ConfigError", "DataError", "ImageError", "SRError", "Upscaler", "WeightsError"]
+from sr_model.errors import ConfigError, DataError, HubError, ImageError, SRError, WeightsError
+
+if TYPE_CHECKING:
+    from sr_model.inference.upscaler import Upscaler
+
+__all__ = ["ConfigError", "DataError", "HubError", "ImageError", "SRError", "Upscaler", "WeightsError"]
+
+
+def __getattr__(name: str) -> Any:
+    """`Upscaler`, imported when it is first asked for (PEP 562): it takes torch, which is slow to import."""
+    if name == "Upscaler":
+        from sr_model.inference.upscaler import Upscaler
+
+        return Upscaler
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -17,6 +17,10 @@ class WeightsError(SRError):
     """Weights are missing, damaged, or do not belong to the network they are loaded into."""
 
 
+class HubError(SRError):
+    """The Hub cannot be reached, does not have what was asked for, or does not let this user have or change it."""
+
+
 class ConfigError(SRError):
     """A setting is impossible by itself or together with another one."""
 

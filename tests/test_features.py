@@ -1,6 +1,5 @@
 import shutil
 import sys
-import types
 import urllib.error
 from pathlib import Path
 
@@ -9,12 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision import models
+from torchvision.models import vgg
 
 from sr_model.errors import ConfigError, WeightsError
 from sr_model.imaging.images import open_image, to_tensor
 from sr_model.imaging.resampling import bicubic
 from sr_model.losses import features
-from sr_model.losses.features import SQUEEZENET_MIN_SIDE, VGG19, SqueezeNet, feature_distance, squeezenet, vgg_distance
+from sr_model.losses.features import SQUEEZENET_MIN_SIDE, Features, feature_distance, squeezenet, vgg_distance
 from sr_model.models.weights import SHIPPED
 from tests.conftest import EXAMPLES
 
@@ -22,7 +23,7 @@ TABBY, EGYPTIAN_CAT, ESPRESSO, CUP = 281, 285, 967, 968
 
 
 @pytest.fixture(scope="module")
-def network() -> SqueezeNet:
+def network() -> Features:
     return squeezenet()
 
 
@@ -47,22 +48,22 @@ def blurred(x: Tensor, scale: int) -> Tensor:
 @pytest.mark.parametrize(
     ("name", "first", "last"), [("chelsea.png", TABBY, EGYPTIAN_CAT), ("coffee.png", ESPRESSO, CUP)]
 )
-def test_the_network_knows_a_cat_and_a_cup(network: SqueezeNet, name: str, first: int, last: int) -> None:
+def test_the_network_knows_a_cat_and_a_cup(name: str, first: int, last: int) -> None:
     """Layers, weights and preprocessing fit: the coffee is not known where red and blue are exchanged."""
-    picture = pixels(name, 227)
-    assert first <= network.classify(picture).argmax().item() <= last
+    picture, classify = pixels(name, 227), features.squeezenet_classifier()
+    assert first <= classify(features.as_caffe(picture)).argmax().item() <= last
     if name == "coffee.png":
-        assert not first <= network.classify(picture.flip(1)).argmax().item() <= last
+        assert not first <= classify(features.as_caffe(picture.flip(1))).argmax().item() <= last
 
 
-def test_features_have_three_sizes(network: SqueezeNet, cat: Tensor) -> None:
+def test_features_have_three_sizes(network: Features, cat: Tensor) -> None:
     """Half, quarter and eighth, the last before each pool; some respond and some do not."""
     found = network(cat)
     assert [tuple(f.shape) for f in found] == [(1, 96, 61, 61), (1, 256, 30, 30), (1, 512, 15, 15)]
     assert all(0.1 < (f > 0).float().mean() < 0.9 for f in found)
 
 
-def test_the_smallest_side_is_the_smallest(network: SqueezeNet) -> None:
+def test_the_smallest_side_is_the_smallest(network: Features) -> None:
     """One pixel less leaves nothing to compare."""
     side = SQUEEZENET_MIN_SIDE
     small = torch.rand(2, 3, side, side)
@@ -71,14 +72,14 @@ def test_the_smallest_side_is_the_smallest(network: SqueezeNet) -> None:
         network(small[..., 1:])
 
 
-def test_equal_pictures_have_no_distance(network: SqueezeNet, cat: Tensor) -> None:
+def test_equal_pictures_have_no_distance(network: Features, cat: Tensor) -> None:
     """Exactly, and it does not matter which picture comes first."""
     assert feature_distance(network, cat, cat) == 0
     other = blurred(cat, 2)
     assert torch.isclose(feature_distance(network, cat, other), feature_distance(network, other, cat))
 
 
-def test_distance_grows_with_damage(network: SqueezeNet, cat: Tensor) -> None:
+def test_distance_grows_with_damage(network: Features, cat: Tensor) -> None:
     """With blur, with noise; and another photo is further away than either."""
     noise = torch.randn(cat.shape, generator=torch.Generator().manual_seed(0))
     blur = [feature_distance(network, blurred(cat, scale), cat).item() for scale in (2, 3, 4)]
@@ -90,14 +91,14 @@ def test_distance_grows_with_damage(network: SqueezeNet, cat: Tensor) -> None:
     assert max(*blur, *noisy) < other < 2
 
 
-def test_contrast_is_hardly_seen(network: SqueezeNet, cat: Tensor) -> None:
+def test_contrast_is_hardly_seen(network: Features, cat: Tensor) -> None:
     """Why `perceptual` needs a pixel loss beside it: what is plain to the squared error is next to nothing here."""
     grey, blur = 0.5 + 0.7 * (cat - 0.5), blurred(cat, 2)
     assert F.mse_loss(grey, cat) > 2 * F.mse_loss(blur, cat)
     assert feature_distance(network, grey, cat) < feature_distance(network, blur, cat) / 5
 
 
-def test_gradients_lead_towards_the_target(network: SqueezeNet, cat: Tensor) -> None:
+def test_gradients_lead_towards_the_target(network: Features, cat: Tensor) -> None:
     """They are finite, also for black and for equal pictures, touch no weight, and a step along them helps."""
     start = blurred(cat, 2).requires_grad_()
     distance = feature_distance(network, start, cat)
@@ -110,7 +111,7 @@ def test_gradients_lead_towards_the_target(network: SqueezeNet, cat: Tensor) -> 
         assert torch.isfinite(gradient).all()
 
 
-def test_bfloat16_changes_little(network: SqueezeNet, cat: Tensor) -> None:
+def test_bfloat16_changes_little(network: Features, cat: Tensor) -> None:
     """Under autocast the distance is float32 and close to what it is without."""
     exact = feature_distance(network, blurred(cat, 2), cat)
     with torch.autocast("cpu", torch.bfloat16):
@@ -156,7 +157,7 @@ def vgg_layers(divisor: int) -> nn.Sequential:
 
 def test_vgg_features_are_taken_before_activation(cat: Tensor) -> None:
     """Five of them, at five sizes, with values below 0: torchvision's ReLUs would have cut them off in place."""
-    network = VGG19(vgg_layers(16))
+    network = features.vgg_features(vgg_layers(16))
     found = network(cat)
     assert [tuple(f.shape[1:]) for f in found] == [(4, 128, 128), (8, 64, 64), (16, 32, 32), (32, 16, 16), (32, 8, 8)]
     assert all((f < 0).any() for f in found)
@@ -168,16 +169,16 @@ def test_vgg_features_are_taken_before_activation(cat: Tensor) -> None:
 
 def test_torchvision_has_these_layers() -> None:
     """Kinds and channels, one by one."""
-    vgg = pytest.importorskip("torchvision.models.vgg")
     theirs, ours = vgg.make_layers(vgg.cfgs["E"]), vgg_layers(1)
     assert [str(layer) for layer in theirs] == [str(layer) for layer in ours]
 
 
 def test_without_torchvision_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Install it, or use `perceptual`."""
-    monkeypatch.setitem(sys.modules, "torchvision.models", None)
-    with pytest.raises(ConfigError, match=r"pip install torchvision; or use perceptual"):
-        features.vgg19()
+    """Both losses of features name the command that installs it."""
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    for load in (features.vgg19, features.squeezenet):
+        with pytest.raises(ConfigError, match=r"pip install torchvision"):
+            load()
 
 
 @pytest.mark.parametrize("failure", [urllib.error.URLError("no network"), RuntimeError("invalid hash value")])
@@ -187,8 +188,6 @@ def test_a_failed_download_says_what_to_do(monkeypatch: pytest.MonkeyPatch, fail
     def vgg19(weights: object) -> None:
         raise failure
 
-    models = types.SimpleNamespace(vgg19=vgg19, VGG19_Weights=types.SimpleNamespace(IMAGENET1K_V1="weights"))
-    monkeypatch.setitem(sys.modules, "torchvision", types.ModuleType("torchvision"))
-    monkeypatch.setitem(sys.modules, "torchvision.models", models)
+    monkeypatch.setattr(models, "vgg19", vgg19)
     with pytest.raises(ConfigError, match=r"TORCH_HOME .* or use perceptual"):
         features.vgg19()

@@ -18,8 +18,8 @@ def test_all_names_exist_and_nothing_else_is_meant() -> None:
     """`__all__` is what `from sr_model import ...` is for."""
     imported = {
         alias.asname or alias.name
-        for node in ast.parse((ROOT / "sr_model/__init__.py").read_text()).body
-        if isinstance(node, ast.ImportFrom)
+        for node in ast.walk(ast.parse((ROOT / "sr_model/__init__.py").read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sr_model")
         for alias in node.names
     }
     assert set(sr_model.__all__) == imported

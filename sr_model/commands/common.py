@@ -14,6 +14,9 @@ from sr_model.inference.upscaler import Upscaler
 from sr_model.models import weights
 from sr_model.networks import SCALES, presets
 
+# What is not installed with the core, and the extra of pyproject.toml that brings it.
+EXTRAS = {"gradio": "app", "starlette": "app", "torchvision": "train", "matplotlib": "train", "tensorboard": "train"}
+
 
 def run(work: Callable[[], int]) -> int:
     """Exit status of `work`: its own, 2 for settings that are wrong, 1 for other errors that a person can mend."""
@@ -23,6 +26,12 @@ def run(work: Callable[[], int]) -> int:
     except SRError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").split(".")[0])
+        if not extra:
+            raise
+        print(f"error: This needs {error.name}; install it with: pip install 'sr-model[{extra}]'", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130

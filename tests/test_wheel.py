@@ -1,0 +1,93 @@
+import importlib
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from PIL import Image
+
+from sr_model.commands.common import EXTRAS, run
+from sr_model.imaging.images import open_image
+from sr_model.models import weights
+from tests.conftest import EXAMPLES
+from tests.installed import ROOT, Environment, build_wheel
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Environment:
+    return Environment.make(tmp_path_factory.mktemp("environment") / "venv", wheel, without=EXTRAS)
+
+
+def test_the_wheel_holds_the_small_weights_and_the_jsons_of_all(wheel: Path) -> None:
+    """`nano` and `base` work right away; of the others the json, whose sha256 says what may be fetched."""
+    names = set(zipfile.ZipFile(wheel).namelist())
+    held = {Path(name).name for name in names if name.startswith("sr_model/shipped_weights/")}
+    for preset, scale in weights.available():
+        assert f"{weights.name(preset, scale)}.json" in held
+        assert (f"{weights.name(preset, scale)}.safetensors" in held) == preset.startswith(("nano", "base"))
+    assert "sr_model/py.typed" in names
+    assert not [name for name in names if name.startswith(("tests", "benchmarks", "examples"))]
+
+
+def test_an_installed_package_enlarges_a_photo_from_any_folder(installed: Environment, tmp_path: Path) -> None:
+    """`sr-model` and `from sr_model import Upscaler` need nothing of the repository and none of the extras."""
+    open_image(EXAMPLES / "flower.jpg").resize((60, 40)).save(tmp_path / "small.png")
+    done = installed.run("upscale", "small.png", "large.png", "--preset", "nano", folder=tmp_path, command="sr-model")
+    assert done.returncode == 0, done.stderr
+    script = """
+from pathlib import Path
+from PIL import Image
+import sr_model
+from sr_model import Upscaler
+Upscaler.from_preset("base", scale=2)(Image.open("small.png")).save("base.png")
+print(Path(sr_model.__file__).parent)
+"""
+    done = installed.run("-c", script, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert ROOT not in Path(done.stdout.strip()).parents
+    assert [Image.open(tmp_path / name).size for name in ("large.png", "base.png")] == [(120, 80), (120, 80)]
+
+
+def test_importing_the_package_imports_nothing_slow() -> None:
+    """`import sr_model` brings neither torch nor anything else that is not Python's own; `Upscaler` does."""
+    script = """
+import sys
+before = set(sys.modules)
+import sr_model
+new = {name.split(".")[0] for name in set(sys.modules) - before} - {"sr_model"}
+print(sorted(new - set(sys.stdlib_module_names)))
+assert "Upscaler" in dir(sr_model)
+sr_model.Upscaler
+assert "torch" in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+
+
+def test_requirements_txt_is_the_core_and_all_extras() -> None:
+    """What `pip install -r requirements.txt` brings is what the wheel asks for with [app,train]."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    parts = [project["dependencies"], *project["optional-dependencies"].values()]
+    asked = sorted(str(Requirement(line)) for part in parts for line in part)
+    lines = (line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
+    assert asked == sorted(str(Requirement(line)) for line in lines if line)
+    assert len(asked) == len({Requirement(line).name for line in asked})
+
+
+@pytest.mark.parametrize("module", EXTRAS)
+def test_a_missing_extra_is_a_sentence(
+    module: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a module that only an extra brings is missing, the command says what to install."""
+    monkeypatch.setitem(sys.modules, module, None)
+    assert run(lambda: bool(importlib.import_module(module))) == 1
+    assert f"pip install 'sr-model[{EXTRAS[module]}]'" in capsys.readouterr().err
