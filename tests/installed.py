@@ -14,6 +14,11 @@ ROOT = Path(__file__).parent.parent
 SOURCES = ("sr_model", "weights", "pyproject.toml", "README.md", "LICENSE")
 
 
+def pip(*arguments: str | Path) -> None:
+    """Run this environment's pip."""
+    subprocess.run([sys.executable, "-m", "pip", "-q", *map(str, arguments)], check=True)
+
+
 def build_wheel(folder: Path) -> Path:
     """The wheel, built in `folder` of a copy of the sources, so that nothing of an earlier build gets in."""
     copy = folder / "sources"
@@ -25,8 +30,7 @@ def build_wheel(folder: Path) -> Path:
         else:
             shutil.copy(source, copy)
     # Without isolation pip takes the setuptools that is there; with it, it would download one.
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", folder, copy]
-    subprocess.run(command, check=True)
+    pip("wheel", "--no-deps", "--no-build-isolation", "-w", folder, copy)
     (wheel,) = folder.glob("*.whl")
     return wheel
 
@@ -50,8 +54,7 @@ class Environment:
             f"import sys; sys.modules.update(dict.fromkeys({tuple(without)}))"
         )
         python = Path(scheme["scripts"]) / Path(sys.executable).name
-        command = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "-q", wheel]
-        subprocess.run(command, check=True)
+        pip("--python", python, "install", "--no-deps", wheel)
         return cls(python)
 
     def run(self, *arguments: Any, folder: Path, command: str = "", **variables: str) -> subprocess.CompletedProcess:
