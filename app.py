@@ -32,7 +32,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         type=Path,
         default=weights.SHIPPED,
         metavar="FOLDER",
-        help="folder of <preset>-x<scale>.safetensors and .json, as training writes it (default: the shipped ones)",
+        help="folder of <preset>-x<scale>.safetensors and .json, such as a run folder (default: the shipped weights)",
     )
     parser.add_argument("--device", choices=DEVICES, default="auto", help="(default: %(default)s)")
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="(default: %(default)s)")
@@ -41,10 +41,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         type=positive,
         default=120,
         metavar="N",
-        help="longest job to begin (default: %(default)s)",
+        help="refuse jobs that would take longer (default: %(default)s)",
     )
     parser.add_argument(
-        "--disk-gb", type=positive, default=2, metavar="X", help="room for uploads and results (default: %(default)s)"
+        "--disk-gb", type=positive, default=2, metavar="X", help="disk for uploads and results (default: %(default)s)"
     )
     parser.add_argument("--share", action="store_true", help="also open a public link through Gradio's servers")
     return parser.parse_args(arguments)
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
 
     def work() -> int:
-        from sr_model import ui  # importing gradio takes seconds that --help need not wait
+        from sr_model import ui  # importing gradio takes seconds, which --help should not
 
         examples = Path(__file__).parent / "examples"
         budget = int(options.disk_gb * 1e9)

@@ -1,4 +1,4 @@
-"""Errors that a user can mend. Each one's text is a sentence that says what is wrong and what would be right."""
+"""Errors that a user can fix. The message is a sentence that says what is wrong and what would be right."""
 
 
 class SRError(Exception):
@@ -6,7 +6,7 @@ class SRError(Exception):
 
 
 class ImageError(SRError):
-    """A picture cannot be opened, is too large, or has a kind that is not supported."""
+    """A picture cannot be opened, is too large, or is of an unsupported kind."""
 
 
 class DataError(SRError):
@@ -22,8 +22,8 @@ class HubError(SRError):
 
 
 class ConfigError(SRError):
-    """A setting is impossible by itself or together with another one."""
+    """A setting is invalid, by itself or in combination with another."""
 
 
 class MemoryLimitError(SRError):
-    """The device has not enough memory, however small the tiles."""
+    """The device does not have enough memory, even for the smallest tiles."""

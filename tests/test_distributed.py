@@ -102,5 +102,5 @@ def test_a_killed_worker_is_replaced(photo_folder: Path, tmp_path: Path) -> None
     finally:
         process.terminate()  # torchrun takes its workers with it
     assert process.returncode == 0
-    assert "Going on after step" in output
+    assert "Resuming after step" in output
     assert json.loads(history.read_text().splitlines()[-1])["step"] == 120

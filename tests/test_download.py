@@ -78,7 +78,7 @@ def test_a_wrong_checksum_leaves_nothing_that_would_be_used(site: Site, tmp_path
     """A download with the right size and wrong bytes is named with its digests, deleted, and not resumed."""
     right = site.content
     expected, site.content = site.file(), bytes(len(right))
-    with pytest.raises(DataError, match=rf"{site.url} was wrong .* {expected.sha256} .* Run again"):
+    with pytest.raises(DataError, match=rf"{site.url} was wrong .* {expected.sha256}\. Run again"):
         bring(expected, tmp_path)
     assert names(tmp_path) == set()
     site.content = right

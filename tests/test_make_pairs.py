@@ -114,7 +114,7 @@ def test_bad_pictures_are_named_and_left_out(photo_folder: Path, tmp_path: Path)
     Image.new("RGB", (9, 1)).save(photo_folder / "thin.png")
     warnings: list[str] = []
     assert write(photo_folder, tmp_path / "out", warn=warnings.append) == 4
-    assert [text.split(" is left out")[0] for text in warnings] == [os.path.join("more", "broken.jpg"), "thin.png"]
+    assert [text.split(" is skipped")[0] for text in warnings] == [os.path.join("more", "broken.jpg"), "thin.png"]
     assert listed(tmp_path / "out") == NAMES
 
 
@@ -161,7 +161,7 @@ def test_results_of_other_settings_and_the_source_itself_are_never_replaced(phot
         write(photo_folder, tmp_path / "out", seed=1)
     assert contents(tmp_path / "out") == before
     for target in (photo_folder, photo_folder.parent):
-        with pytest.raises(ConfigError, match="none is replaced"):
+        with pytest.raises(ConfigError, match="did not write"):
             write(photo_folder, target)
 
 

@@ -92,7 +92,7 @@ def test_a_full_disk_is_foreseen(site: Site, tmp_path: Path, monkeypatch: pytest
     needed = 2 * len(ARCHIVE)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed - 1))
-    with pytest.raises(DataError, match=r"GB are needed in .* are free\. Free some, or .*SR_MODEL_DATA"):
+    with pytest.raises(DataError, match=r"GB are needed in .* are free\. Free some space, or .*SR_MODEL_DATA"):
         tiny(site, tmp_path)
     assert not site.asked
     (tmp_path / "tiny.zip.part").write_bytes(ARCHIVE[:1])
@@ -127,7 +127,7 @@ def test_what_a_killed_unpacking_left_is_no_part_of_the_set(site: Site, tmp_path
 def test_somebody_s_own_folder_is_not_touched(site: Site, tmp_path: Path) -> None:
     """A folder of the set's name that was not filled by fetch is neither used nor replaced."""
     (tmp_path / "tiny").mkdir()
-    with pytest.raises(DataError, match="holds something else than Tiny"):
+    with pytest.raises(DataError, match="holds something other than Tiny"):
         tiny(site, tmp_path)
     assert not site.asked
 

@@ -78,5 +78,5 @@ def test_the_tutorials_presets_keep_their_adam_and_others_are_refused(tmp_path: 
     with pytest.raises(ConfigError, match="--optimizer is 'sgd'; choose one of: muon, adam"):
         TrainConfig(optimizer="sgd")
     TrainConfig(optimizer="adam").check_same_run({"data": ()})
-    with pytest.raises(ConfigError, match="was begun with --optimizer adam, not muon"):
+    with pytest.raises(ConfigError, match="was started with --optimizer adam, not muon"):
         TrainConfig(run_dir=str(tmp_path)).check_same_run({"data": ()})

@@ -92,7 +92,7 @@ def test_a_bad_row_is_named_with_its_line_and_left_out(
     found, warnings = read(long(listing, row))
     assert len(found) == 360
     assert message in warnings[0]
-    assert warnings[1:] == ["image_data.csv: 1 of 361 rows are left out."]
+    assert warnings[1:] == ["image_data.csv: 1 of 361 rows are skipped."]
 
 
 def test_many_bad_rows_are_counted_not_all_named(listing: Path) -> None:
@@ -103,7 +103,7 @@ def test_many_bad_rows_are_counted_not_all_named(listing: Path) -> None:
     with pytest.raises(DataError, match="50 of 56 rows"):
         read_pairs(listing, 2, None, None, warnings.append)
     assert len(warnings) == pairs.NAMED + 1
-    assert "50 of 56 rows are left out" in warnings[-1]
+    assert "50 of 56 rows are skipped" in warnings[-1]
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_weights_that_are_not_better_are_refused_and_nothing_changes(
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path, photo_folder: Path) -> None:
     """With what is in it."""
-    with pytest.raises(ConfigError, match="there are: none"):
+    with pytest.raises(ConfigError, match="has: none"):
         promotion.promote(tmp_path, photo_folder, [], tmp_path / "weights", print, "cpu")
 
 

@@ -597,7 +597,7 @@ def test_a_busy_port_is_named_and_the_next_free_one_is_taken(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"Port {port} is in use. Name another with --port"):
+        with pytest.raises(ConfigError, match=f"Port {port} is in use. Choose another with --port"):
             page.launch(port, server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
     pages = [ui.build_app(trained, "cpu") for _ in range(2)]
     addresses = {p.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)[1] for p in pages}

@@ -1,3 +1,3 @@
-"""How fast everything here is, and what it takes."""
+"""Benchmarks of time, memory and start-up."""
 
-# Nothing is imported here: the start of worker.py is timed.
+# Import nothing here: the start-up of worker.py is timed.

@@ -1,6 +1,6 @@
-"""How fast everything here is: each preset on each engine, timed in fresh processes and put into one report.
+"""Benchmark each preset on each engine, in fresh processes, and collect one report.
 
-`python -m sr_model benchmark` prints it. What the processes do is in worker.py.
+`python -m sr_model benchmark` prints it. The code of the processes is in worker.py.
 """
 
 import datetime
@@ -45,7 +45,7 @@ DEFINITION = (
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured in a process of its own."""
+    """What one process measures."""
 
     preset: str
     scale: int
@@ -63,10 +63,10 @@ def choose(
     device: str = "all",
     folder: Path = weights.SHIPPED,
 ) -> list[Case]:
-    """Every case that `folder` has weights for and that is possible here, or of them those asked for.
+    """All cases that `folder` has weights for and this machine can run, restricted to those asked for.
 
-    Raises ConfigError, with what can be had, where something that is asked for is not among them, and WeightsError for
-    a folder without weights.
+    Raises ConfigError with the choices for anything else that is asked for, and WeightsError for a folder without
+    weights.
     """
     have = weights.available(folder)
     if not have:
@@ -76,7 +76,7 @@ def choose(
     lacking = [str(p) for p in presets if p not in found] + [f"x{s}" for s in scales if s not in found]
     if lacking:
         names = ", ".join(weights.name(*network) for network in have)
-        raise ConfigError(f"There are no such weights for {', '.join(lacking)}; there are: {names}.")
+        raise ConfigError(f"There are no weights for {', '.join(lacking)}; there are: {names}.")
     return [Case(preset, scale, *way) for preset, scale in networks for way in _ways(engine, device)]
 
 
@@ -100,8 +100,8 @@ def benchmark(
 ) -> dict[str, Any]:
     """Measure the cases one after another on pictures of the sizes (width, height), `runs` times each.
 
-    After `limit` seconds on one size no further run is begun, and a size where a single one would take longer is
-    skipped. Calls `show` with each line of a table as it comes.
+    No further run is started after `limit` seconds on one size, and a size is skipped if a single run would take
+    longer. Calls `show` with each line of a table as soon as it is known.
 
     Returns what `--json` prints: the fields of `machine`, "definition", "runs", "limit_seconds", "peak_gflops" by
     device as {"before", "after"}, and "cases". Each has the fields of its Case, "starts" (seconds), "start_seconds"
@@ -111,7 +111,7 @@ def benchmark(
     if runs < 1 or limit <= 0:
         raise ConfigError(f"--runs {runs} and --limit {limit:g} are not possible; both must be more than 0.")
     limit_threads()
-    sizes = sorted(set(sizes), key=lambda size: size[0] * size[1])  # memory that smaller ones leave is used again
+    sizes = sorted(set(sizes), key=lambda size: size[0] * size[1])  # memory freed by smaller ones is reused
     devices = sorted({case.device for case in cases})
     report = machine() | {"definition": DEFINITION, "runs": runs, "limit_seconds": limit}
     peaks = report["peak_gflops"] = {device: {"before": matrix_peak(device) / 1e9} for device in devices}
@@ -129,7 +129,7 @@ def benchmark(
 
 
 def machine() -> dict[str, Any]:
-    """What the figures depend on, and the day."""
+    """What the figures depend on, and the date."""
     return {
         "date": datetime.date.today().isoformat(),
         "cpu": _cpu_name(),
@@ -158,7 +158,7 @@ def matrix_peak(device: str, times: int = 5) -> float:
 
 def _measured(case: Case, job: dict[str, Any], peak_gflops: float, show: Callable[[str], None]) -> dict[str, Any]:
     result: dict[str, Any] = asdict(case) | {"starts": [], "sizes": []}
-    # Most processes start, enlarge one small picture and end; the last goes on.
+    # All processes but the last enlarge one small picture and exit; the last measures the sizes.
     for sizes in [[]] * (min(STARTS, job["runs"]) - 1) + [job["sizes"]]:
         for seconds, message in _messages(job | {"sizes": sizes}):
             if "error" in message:
@@ -177,13 +177,13 @@ def _measured(case: Case, job: dict[str, Any], peak_gflops: float, show: Callabl
 
 
 def _messages(job: dict[str, Any]) -> Iterator[tuple[float, dict[str, Any]]]:
-    """What a fresh process says, each with the seconds since its start; an "error" if it fails."""
+    """The messages of a fresh process with the seconds since its start; an "error" if it fails."""
     package = str(Path(__file__).parent.parent.parent)
     paths = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     command = [sys.executable, "-m", "sr_model.benchmark.worker", json.dumps(job)]
     environment = os.environ | {"PYTHONPATH": paths}
     start = time.perf_counter()
-    # In a group of its own Ctrl-C does not reach the process, and it ends without a traceback, by `kill`.
+    # In its own process group it does not receive Ctrl-C, so it ends by `kill`, without a traceback.
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, process_group=0) as process:
         try:
             assert process.stdout is not None, "it was asked for"
@@ -196,7 +196,7 @@ def _messages(job: dict[str, Any]) -> Iterator[tuple[float, dict[str, Any]]]:
 
 
 def _ways(engine: str, device: str) -> list[tuple[str, str]]:
-    """(engine, device) of each way to run a network here. Raises ConfigError where none is left."""
+    """(engine, device) of each way to run a network here. Raises ConfigError if none is left."""
     names = ["all", *dict.fromkeys(name for name, _ in WAYS)]
     if engine not in names:
         raise ConfigError(f"There is no engine {engine!r} to measure; choose one of: {', '.join(names)}.")

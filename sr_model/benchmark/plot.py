@@ -1,4 +1,4 @@
-"""A benchmark's report as a picture: how the cost of a pixel grows with the picture."""
+"""Plot of a benchmark's report: the time per pixel against the size of the picture."""
 
 import io
 import math
@@ -18,15 +18,15 @@ from sr_model.figures.drawing import INK, QUIET, own_settings
 from sr_model.models import weights
 from sr_model.system.files import write_atomically
 
-# After Paul Tol's "muted" scheme, which colour-blind people tell apart; light ones are darker, for text on white.
+# Paul Tol's "muted" scheme, safe for colour-blind readers; the light ones are darkened for text on white.
 COLOURS = ("#332288", "#cc6677", "#117733", "#aa4499", "#858020", "#2f8fc4", "#882255", "#2f9284", "#b08a2a")
 DASHES = {("openvino", "cpu"): "-", ("torch", "cpu"): (0, (4, 2)), ("torch", "cuda"): (0, (1, 1.5))}
 NAMES = {("openvino", "cpu"): "OpenVINO", ("torch", "cpu"): "torch", ("torch", "cuda"): "torch, CUDA"}
-APART = 0.042  # of the axes' height: labels nearer to one another could not be read
+APART = 0.042  # of the axes' height: labels closer together would be illegible
 
 
 def write_plot(report: dict[str, Any], path: Path) -> None:
-    """Put `plot`'s picture into a file; its folder is made if missing. Raises ConfigError where that fails."""
+    """Write `plot`'s picture to a file, creating its folder. Raises ConfigError if that fails."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, plot(report))
@@ -38,7 +38,7 @@ def write_plot(report: dict[str, Any], path: Path) -> None:
 def plot(report: dict[str, Any]) -> bytes:
     """A PNG of ms per megapixel of the result against megapixels of the input, both logarithmic, of all cases.
 
-    A colour for each network, a dash for each engine; what was skipped or failed has no point.
+    One colour per network, one dash pattern per engine; skipped or failed cases have no points.
     """
     figure = Figure(figsize=(9, 5.6), facecolor="white", dpi=160)
     axes = figure.add_axes((0.085, 0.14, 0.685, 0.74))
@@ -85,7 +85,7 @@ def _scales(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _labels(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """The lines' names to the right of the axes, as near to the lines' ends (x, y) as their height allows."""
+    """The names of the lines to the right of the axes, as near to the ends (x, y) as their height allows."""
     low, high = (math.log(limit) for limit in axes.get_ylim())
     ends = sorted(ends, key=lambda end: end[1])
     places = spread([(math.log(y) - low) / (high - low) for _, y, _, _ in ends], APART)
@@ -100,15 +100,15 @@ def _labels(axes: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
 
 
 def spread(places: Sequence[float], apart: float) -> list[float]:
-    """Ascending places, moved as little as leaves each `apart` or more from the next."""
-    groups: list[list[float]] = []  # of those that touch, evenly around the mean of where they want to be
+    """Move ascending positions as little as possible, so that each is at least `apart` from the next."""
+    groups: list[list[float]] = []  # of those that touch, spread evenly around the mean of their wanted positions
     for place in places:
         groups.append([place])
         while len(groups) > 1 and _ladder(groups[-2], apart)[-1] + apart > _ladder(groups[-1], apart)[0]:
             last = groups.pop()
             groups[-1] += last
     result = [place for group in groups for place in _ladder(group, apart)]
-    assert all(b - a > apart - 1e-9 for a, b in pairwise(result)), "groups that touch are one"
+    assert all(b - a > apart - 1e-9 for a, b in pairwise(result)), "groups that touch were merged"
     return result
 
 

@@ -1,4 +1,4 @@
-"""From the seconds that a benchmark took to its figures, and their lines for people."""
+"""Turn measured seconds into a benchmark's figures, and figures into lines of text."""
 
 import statistics
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ HEADER = f"{'picture':>10}  {'whole':>8} {'ms/MP':>8}  {'network':>8} {'ms/MP':>
 
 
 def figures(measured: dict[str, Any], scale: int, peak_gflops: float) -> dict[str, Any]:
-    """What `worker.measure` returned, and what follows from it; "skipped" remains as it is.
+    """Add figures to what `worker.measure` returned; "skipped" stays as it is.
 
     Adds "output_megapixels", "seconds", "ms_per_megapixel", "ms_spread", "network_ms_per_megapixel",
     "network_ms_spread" and "share_of_peak". Spreads are None after a single run.
@@ -30,7 +30,7 @@ def figures(measured: dict[str, Any], scale: int, peak_gflops: float) -> dict[st
 
 
 def interquartile_range(values: Sequence[float]) -> float | None:
-    """The width of the middle half; None of a single value."""
+    """The width of the middle half; None for a single value."""
     if len(values) < 2:
         return None
     low, _, high = statistics.quantiles(values, n=4, method="inclusive")

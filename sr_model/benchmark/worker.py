@@ -1,6 +1,6 @@
-"""What a fresh process does for measuring.py: `python -m sr_model.benchmark.worker JSON`, a JSON line for each result.
+"""A benchmark's fresh process: `python -m sr_model.benchmark.worker JSON` prints a JSON line for each result.
 
-It imports no more than a program that enlarges a picture does, for its start is timed too.
+It imports no more than a program that enlarges a picture, as its start-up is timed too.
 """
 
 import json
@@ -19,14 +19,14 @@ from sr_model.imaging.images import Picture
 from sr_model.inference.devices import limit_threads
 from sr_model.inference.upscaler import Upscaler
 
-FIRST = (64, 64)  # width and height of the picture that ends the start
-WARM_UP = 2.0  # seconds; a smaller picture is enlarged once as a whole
+FIRST = (64, 64)  # width and height of the first picture, with which start-up ends
+WARM_UP = 2.0  # seconds; a picture that takes less is enlarged once as a whole
 
 
 class Memory:
-    """The most memory that was held since `reset`, over what was held when this was made.
+    """The peak memory since `reset`, above what was held when this object was made.
 
-    The process's resident set, or on CUDA what torch has allocated there.
+    On the CPU the resident set of the process, on CUDA what torch has allocated.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -34,7 +34,7 @@ class Memory:
         self.idle = torch.cuda.memory_allocated() if self._cuda else _resident("VmRSS")  # bytes
 
     def reset(self) -> None:
-        """Forget earlier peaks. Where the system cannot do that, later ones are only seen if they are higher."""
+        """Forget earlier peaks. If the system cannot do that, only higher ones are seen later."""
         if self._cuda:
             torch.cuda.reset_peak_memory_stats()
             return
@@ -49,10 +49,10 @@ class Memory:
 def measure(upscaler: Upscaler, memory: Memory, size: tuple[int, int], runs: int, limit: float) -> dict[str, Any]:
     """Seconds of each run on noise of a size (width, height), as many as `runs` and `limit` seconds allow.
 
-    Returns {"width", "height"} and either {"runs", "network_runs", "multiply_adds", "peak_mb"} or {"skipped"}: a
-    sentence, where one run would take longer than the limit.
+    Returns {"width", "height"} and either {"runs", "network_runs", "multiply_adds", "peak_mb"} or, if one run would
+    take longer than the limit, {"skipped"}: a sentence.
     """
-    # What is found by running the network is not what a program that enlarges pictures imports.
+    # Imported late: a program that only enlarges pictures does not need it.
     from sr_model.networks.architecture import layers
 
     w, h = size
@@ -79,7 +79,7 @@ def measure(upscaler: Upscaler, memory: Memory, size: tuple[int, int], runs: int
 
 
 def warm_up(upscaler: Upscaler, picture: Picture) -> float:
-    """Enlarge the picture, or as many of its tiles as WARM_UP allows. Returns the seconds that all would take."""
+    """Enlarge the picture, or as many tiles as WARM_UP allows; return the estimated seconds for all."""
     start = time.perf_counter()
     seconds = 0.0
     for step in upscaler.steps(picture):
@@ -92,14 +92,14 @@ def warm_up(upscaler: Upscaler, picture: Picture) -> float:
 
 
 def timed(upscaler: Upscaler, picture: Picture) -> tuple[float, float]:
-    """Seconds that `Upscaler` takes, and those of the network itself."""
+    """(seconds that `Upscaler` takes, seconds of the network alone)."""
     start = time.perf_counter()
     *_, last = upscaler.steps(picture)
     return time.perf_counter() - start, last.seconds
 
 
 def noise(size: tuple[int, int]) -> Picture:
-    """The same every time."""
+    """Noise of a size (width, height), the same every time."""
     w, h = size
     return Picture(np.random.default_rng(0).integers(0, 256, (h, w, 3), np.uint8))
 
@@ -107,8 +107,8 @@ def noise(size: tuple[int, int]) -> Picture:
 def main(text: str) -> None:
     """Work on a job: the fields of `measuring.Case`, "weights", "sizes", "runs" and "limit".
 
-    Prints {"idle_mb"} after the first picture, then a line for each size, from small to large, and {"error"} where it
-    goes no further.
+    Prints {"idle_mb"} after the first picture, then a line for each size, from small to large, and {"error"} if it
+    cannot continue.
     """
     job = json.loads(text)
     limit_threads()
@@ -133,7 +133,7 @@ def _say(message: dict[str, Any]) -> None:
 
 
 def _resident(field: str) -> int:
-    """VmRSS, what is held now, or VmHWM, the most since it was reset; in bytes."""
+    """Bytes of VmRSS, the memory held now, or VmHWM, its peak since the last reset."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))

@@ -1,4 +1,4 @@
-"""Measure time, memory and start of every preset on every engine."""
+"""Measure time, memory and start-up of every preset on every engine."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ from sr_model.models import weights
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to `python -m sr_model`."""
-    parser = commands.add_parser("benchmark", help="time, memory and start of every preset on every engine")
+    parser = commands.add_parser("benchmark", help="time, memory and start-up of every preset on every engine")
     many: dict[str, Any] = {"action": "append", "default": []}
     parser.add_argument("--preset", **many, metavar="NAME", help="may be repeated (default: all there are)")
     parser.add_argument("--scale", **many, type=int, metavar="N", help="may be repeated (default: all there are)")
@@ -31,10 +31,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         type=float,
         default=measuring.LIMIT,
         metavar="SECONDS",
-        help="for the runs of a size; where one alone takes longer, it is skipped (default: 60)",
+        help="for all runs of a size; a size whose single run would take longer is skipped (default: 60)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object; the table goes to stderr")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw it, into a .png")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="also draw a plot, into a .png")
     parser.set_defaults(work=_run)
 
 

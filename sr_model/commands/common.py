@@ -1,4 +1,4 @@
-"""What commands share: errors as a sentence, and the options that choose a network."""
+"""Shared by all commands: errors become a sentence, and options that choose a network."""
 
 import argparse
 import sys
@@ -19,7 +19,7 @@ EXTRAS = {"gradio": "app", "starlette": "app", "torchvision": "train", "matplotl
 
 
 def run(work: Callable[[], int]) -> int:
-    """Exit status of `work`: its own, 2 for settings that are wrong, 1 for other errors that a person can mend."""
+    """Run `work` and return the exit status: its own, 2 for wrong settings, 1 for other errors that a user can fix."""
     limit_threads()
     try:
         return work()
@@ -50,7 +50,7 @@ def add_network(parser: argparse.ArgumentParser, also: str = "") -> None:
     parser.add_argument(
         "--quality",
         default="normal",
-        help=f"{' or '.join(QUALITIES)}: max is the mean over 8 flips and turns, at 8 times the time (default: normal)",
+        help=f"{' or '.join(QUALITIES)}: max averages over 8 flips and turns, in 8 times the time (default: normal)",
     )
 
 
@@ -63,7 +63,7 @@ def load_upscaler(options: argparse.Namespace) -> Upscaler:
 
 
 def chosen_scale(options: argparse.Namespace) -> int:
-    """The scale asked for; else that of the pairs to measure on; else the preset's."""
+    """The scale asked for, else the scale of the pairs to measure on, else the default of the preset."""
     if options.scale is not None:
         if options.scale not in SCALES:
             raise ConfigError(f"--scale is {options.scale}; choose one of: {', '.join(map(str, SCALES))}.")

@@ -1,4 +1,4 @@
-"""Make a folder of pairs for training: photos, worse copies, and their CSV."""
+"""Make training pairs: photos, degraded copies, and the CSV that lists them."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ from sr_model.networks import SCALES
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to `python -m sr_model`."""
-    parser = commands.add_parser("degrade", help="make a folder of pairs for training: photos, copies, and their CSV")
+    parser = commands.add_parser("degrade", help="make training pairs: photos, degraded copies, and their CSV")
     parser.add_argument("input", type=Path, metavar="FOLDER", help="photos, searched recursively")
     parser.add_argument("output", type=Path, metavar="OUT", help="the folder to write")
     parser.add_argument("--scale", type=int, choices=SCALES, default=2, help="times smaller, per side (default: 2)")
@@ -23,10 +23,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "--shrink",
         type=int,
         metavar="N",
-        help="at x1: shrunk so many times and enlarged again (default: 2 or 4)",
+        help="at x1: shrink N times and enlarge back (default: 2 or 4)",
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all that is drawn (default: 0)")
-    parser.add_argument("--sheet", type=Path, metavar="FILE", help="also a sheet of examples of the first photo")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="random seed (default: 0)")
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="also write a sheet of examples of the first photo")
     parser.set_defaults(work=_run)
 
 

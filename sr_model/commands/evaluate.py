@@ -29,7 +29,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def _run(options: argparse.Namespace) -> int:
     options.scale = chosen_scale(options)
     if options.record and options.quality != "normal":
-        raise ConfigError("--record writes what a network gives in one pass; leave out --quality or --record.")
+        raise ConfigError("--record writes the figures of a single pass; leave out --quality or --record.")
     if options.preset == "bicubic":
         if options.record:
             raise ConfigError("--record writes beside a network's weights, and bicubic has none.")

@@ -10,15 +10,15 @@ COMMANDS = (upscale, evaluate, benchmark, promote, quantize, figures, degrade)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`python -m sr_model`. Exit status 0 when everything asked for was done, 2 for a wrong call, else 1."""
+    """`python -m sr_model`. Exit status 0 if everything asked for was done, 2 for a usage error, else 1."""
     options = build_parser().parse_args(arguments)
     return run(lambda: options.work(options))
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All commands with their options; each sets `work` to the function that does it."""
+    """The parser of all commands; each sets `work` to the function to call."""
     parser = argparse.ArgumentParser(
-        prog="python -m sr_model", description="Enlarge pictures by an autoencoder, and measure how well it does."
+        prog="python -m sr_model", description="Enlarge pictures with an autoencoder, and measure the results."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:

@@ -1,4 +1,4 @@
-"""Put a run's weights into weights/, if they are better."""
+"""Copy a run's weights to weights/ if they are better."""
 
 import argparse
 from functools import partial
@@ -11,11 +11,11 @@ from sr_model.models import weights
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to `python -m sr_model`."""
-    parser = commands.add_parser("promote", help="put a run's weights into weights/, if they are better")
-    parser.add_argument("run", type=Path, metavar="RUN_DIR", help="the folder that train.py has written")
+    parser = commands.add_parser("promote", help="copy a run's weights to weights/ if they are better")
+    parser.add_argument("run", type=Path, metavar="RUN_DIR", help="the folder that train.py wrote")
     parser.add_argument("--val-data", type=Path, required=True, metavar="SOURCE", help="pictures to compare on")
     parser.add_argument(
-        "--test", type=Path, action="append", default=[], metavar="SOURCE", help="a set to measure too; may be repeated"
+        "--test", type=Path, action="append", default=[], metavar="SOURCE", help="further set to measure; repeatable"
     )
     parser.add_argument("--weights", type=Path, metavar="FOLDER", help="where to put them (default: weights)")
     parser.add_argument("--device", default="auto", help=f"{', '.join(DEVICES)} (default: auto)")

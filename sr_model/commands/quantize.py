@@ -15,11 +15,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument("preset", metavar="PRESET", help=f"one of {', '.join(presets.PRESETS)}")
     parser.add_argument("--scale", type=int, metavar="N", help="times larger, per side (default: the preset's)")
     parser.add_argument(
-        "--data", type=Path, required=True, metavar="FOLDER", help="photos to choose the ranges of values on"
+        "--data", type=Path, required=True, metavar="FOLDER", help="photos to choose the value ranges on"
     )
     parser.add_argument("--val-data", type=Path, required=True, metavar="SOURCE", help="pictures to compare on")
     parser.add_argument(
-        "--test", type=Path, action="append", default=[], metavar="SOURCE", help="a set to measure too; may be repeated"
+        "--test", type=Path, action="append", default=[], metavar="SOURCE", help="further set to measure; repeatable"
     )
     parser.add_argument("--weights", type=Path, metavar="FOLDER", help="where they are (default: weights)")
     parser.set_defaults(work=_run)

@@ -13,14 +13,14 @@ from sr_model.training.config import flag
 
 
 def train_main(arguments: Sequence[str] | None = None) -> int:
-    """train.py: each field of TrainConfig is an option."""
+    """Run train.py with these arguments; returns its exit status."""
     parser = argparse.ArgumentParser(
         prog="train.py",
         description="Train the autoencoder on a folder of photos, or on pairs listed in a CSV.",
         epilog=_preset_defaults(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
-        # What is not typed is the preset's to choose.
+        # Options that are not given keep the preset's defaults.
         argument_default=argparse.SUPPRESS,
     )
     for field in dataclasses.fields(TrainConfig):
@@ -40,7 +40,7 @@ def train_main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field) -> None:
-    """Add the option for a dataclass field: its type from the annotation, its words from the metadata."""
+    """Add the option for a dataclass field: its type from the annotation, its help from the metadata."""
     option = flag(field.name)
     text, choices = field.metadata["help"], field.metadata.get("choices")
     if field.type is bool:
@@ -55,7 +55,7 @@ def _add_field(parser: argparse.ArgumentParser, field: dataclasses.Field) -> Non
 
 
 def _preset_defaults() -> str:
-    """What presets set differently, for the end of `--help`."""
+    """The defaults that presets change, for the end of `--help`."""
     lines = []
     for name, preset in presets.PRESETS.items():
         values = {"scale": preset.network.scale} | preset.training

@@ -1,4 +1,4 @@
-"""Changes that make many pictures of one: pure functions of pixels and of numbers drawn before.
+"""Augmentation: pure functions of pixels and of numbers drawn beforehand.
 
 Low and high resolution are always changed together, by the same numbers.
 """
@@ -11,16 +11,16 @@ from PIL import Image
 
 from sr_model.errors import ConfigError
 
-CHOICES = ("rotation", "scale", "colour")  # besides flips and quarter turns, which are always there
+CHOICES = ("rotation", "scale", "colour")  # besides flips and quarter turns, which are always applied
 MAX_ANGLE = 45.0  # degrees; quarter turns do the rest
-REDUCED = 0.5  # share of the patches that "scale" makes sharper; without the others real photos would not be learned
+REDUCED = 0.5  # share of the patches that "scale" makes sharper; the rest show photos as they are
 MIN_FACTOR = 0.5
 BRIGHTNESS, CONTRAST, SATURATION = 0.1, 0.2, 0.3  # drawn from 1 - x to 1 + x; brightness is added, in parts of white
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # BT.601
 
 
 def parse(text: str) -> tuple[str, ...]:
-    """ "rotation,colour" -> the names. Raises ConfigError for one that is not among CHOICES."""
+    """ "rotation,colour" -> the names. Raises ConfigError for a name that is not in CHOICES."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if name not in CHOICES:
@@ -30,14 +30,14 @@ def parse(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Warp:
-    """A rotation and a reduction, about the centre."""
+    """A rotation and a reduction about the centre."""
 
     angle: float = 0.0  # degrees
     factor: float = 1.0  # MIN_FACTOR to 1
 
     @property
     def stretch(self) -> float:
-        """How many times larger a square must be for what it shows to fill a square upright."""
+        """How many times larger the source square must be for the warped result to fill an upright square."""
         angle = np.deg2rad(self.angle)
         return float(abs(np.cos(angle)) + abs(np.sin(angle))) / self.factor
 
@@ -47,7 +47,7 @@ class Warp:
 
 
 def draw_warp(rng: np.random.Generator, names: Collection[str]) -> Warp:
-    """Draws nothing for names that are not asked for."""
+    """Draw a warp; names that are not asked for use up no random numbers."""
     angle = float(rng.uniform(-MAX_ANGLE, MAX_ANGLE)) if "rotation" in names else 0.0
     factor = 1.0
     if "scale" in names and rng.random() < REDUCED:
@@ -56,7 +56,7 @@ def draw_warp(rng: np.random.Generator, names: Collection[str]) -> Warp:
 
 
 def warp(pixels: np.ndarray, change: Warp, reduced: int, side: int) -> np.ndarray:
-    """(N, N, 3) uint8 -> reduced to `reduced` pixels a side, then rotated, by bicubic; its centre, `side` wide."""
+    """(N, N, 3) uint8 -> (side, side, 3): shrunk to `reduced` pixels a side and rotated, by bicubic, then cropped."""
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if reduced != image.width:
         image = image.resize((reduced, reduced), Image.Resampling.BICUBIC)

@@ -1,4 +1,4 @@
-"""Large files from the network: resumed where a connection broke off, and checked before they are used."""
+"""Download large files: resumed after a broken connection, and verified before use."""
 
 import hashlib
 import time
@@ -17,11 +17,11 @@ from rich.progress import Progress as Bar
 
 from sr_model.errors import DataError
 
-ATTEMPTS = 5  # in a row that bring no new byte
-BACKOFF = 1.0  # seconds before the second attempt, doubled before each further one
+ATTEMPTS = 5  # in a row without a new byte
+BACKOFF = 1.0  # seconds before the second attempt, doubled each time
 TIMEOUT = 30.0  # seconds of silence after which a connection counts as broken
 CHUNK = 1 << 20  # bytes
-PLAIN_SECONDS = 30  # between lines of progress where there is no terminal
+PLAIN_SECONDS = 30  # between lines of progress if there is no terminal
 PASSING = {408, 416, 425, 429, 500, 502, 503, 504}  # HTTP statuses after which another attempt may succeed
 
 Say = Callable[[str], None]
@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """An archive in the network: its address, bytes, and digest in hexadecimal."""
+    """An archive on the network: its address, size in bytes, and hexadecimal digest."""
 
     url: str
     size: int
@@ -41,10 +41,10 @@ class RemoteFile:
 
 
 def provide(file: RemoteFile, archive: Path, say: Say) -> None:
-    """See that the file lies at `archive` whole and right, by a download unless it was there.
+    """Make sure that the file is at `archive`, complete and verified; download it unless it is there.
 
-    A download that breaks off stays beside it as a .part, and the next call goes on from there. Raises DataError for
-    everything in the network that stops it and for a file that is not the right one, and OSError for a disk's trouble.
+    An interrupted download stays beside it as a .part, which the next call resumes. Raises DataError for network
+    failures and for a wrong file, and OSError if the disk fails.
     """
     if archive.exists():
         say(f"Checking {archive}.")
@@ -56,13 +56,13 @@ def provide(file: RemoteFile, archive: Path, say: Say) -> None:
     if fault := _fault(part, file):
         part.unlink()
         raise DataError(
-            f"The download of {file.url} was wrong and is deleted: {fault}. Run again, or {_by_hand(archive)}"
+            f"The download of {file.url} was wrong and has been deleted: {fault}. Run again, or {_by_hand(archive)}"
         )
     part.rename(archive)
 
 
 def bytes_there(archive: Path) -> int:
-    """How much of it, or of its download so far, lies on the disk."""
+    """How many bytes of it, or of its download so far, are on disk."""
     return _size(archive) + _size(_part(archive))
 
 
@@ -76,23 +76,23 @@ def _part(archive: Path) -> Path:
 
 def _fault(path: Path, file: RemoteFile) -> str | None:
     if _size(path) != file.size:
-        return f"it has {_size(path)} bytes, and {file.size} are expected"
+        return f"it has {_size(path)} bytes instead of {file.size}"
     with open(path, "rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return None if digest == file.sha256 else f"its sha256 is {digest}, and {file.sha256} is expected"
+    return None if digest == file.sha256 else f"its sha256 is {digest} instead of {file.sha256}"
 
 
 def _by_hand(archive: Path) -> str:
-    return f"get that file by other means and put it at {archive}, where it is checked and used."
+    return f"get that file by other means and put it at {archive}, where it will be verified and used."
 
 
 class _BrokenError(Exception):
-    """A request or a connection that failed and may succeed next time."""
+    """A request or a connection failed, and may succeed next time."""
 
 
 @contextmanager
 def _network() -> Iterator[None]:
-    """Tells errors of the network from those of the disk, which are OSErrors as well."""
+    """Tell errors of the network from those of the disk, which are OSErrors as well."""
     try:
         yield
     except (OSError, HTTPException) as error:
@@ -100,7 +100,7 @@ def _network() -> Iterator[None]:
 
 
 def _download(file: RemoteFile, archive: Path, say: Say) -> None:
-    """Continue the archive's .part until it has the file's size. It stays when that fails, for the next run."""
+    """Continue the archive's .part until it has the file's size; on failure it is kept for the next run."""
     part = _part(archive)
     if _size(part) > file.size:
         part.unlink()
@@ -119,7 +119,7 @@ def _download(file: RemoteFile, archive: Path, say: Say) -> None:
             if failures >= ATTEMPTS:
                 raise DataError(
                     f"The download of {file.url} stopped at {size} of {file.size} bytes ({trouble}). Check the network "
-                    f"and run again, which goes on from there, or {_by_hand(archive)}"
+                    f"and run again to resume, or {_by_hand(archive)}"
                 )
             wait = BACKOFF * 2 ** (failures - 1)
             say(f"The download of {file.name} broke off ({trouble}); trying again in {wait:g} s.")
@@ -127,7 +127,7 @@ def _download(file: RemoteFile, archive: Path, say: Say) -> None:
 
 
 def _receive(file: RemoteFile, archive: Path, report: Callable[[int], None]) -> None:
-    """Add one connection's worth of bytes to the .part, from its start where the server cannot resume."""
+    """Add one connection's worth of bytes to the .part, starting over if the server cannot resume."""
     part = _part(archive)
     with _network():
         response = _request(file, archive)
@@ -144,7 +144,7 @@ def _receive(file: RemoteFile, archive: Path, report: Callable[[int], None]) -> 
 
 
 def _request(file: RemoteFile, archive: Path) -> HTTPResponse:
-    """A response whose body goes on where the .part ends (status 206) or is the whole file."""
+    """A response whose body continues where the .part ends (status 206) or is the whole file."""
     part = _part(archive)
     offset = _size(part)
     headers = {"User-Agent": "sr_model", **({"Range": f"bytes={offset}-"} if offset else {})}
@@ -155,17 +155,17 @@ def _request(file: RemoteFile, archive: Path) -> HTTPResponse:
         trouble = f"the server answers {error.code} {error.reason}"
         if error.code not in PASSING:
             raise DataError(f"{file.url} is not there: {trouble}. Try later, or {_by_hand(archive)}") from error
-        if error.code == 416:  # it has fewer bytes than we: a fresh start tells how many
+        if error.code == 416:  # the server has fewer bytes than we: starting over tells how many
             part.unlink(missing_ok=True)
         raise _BrokenError(trouble) from error
     begin, _, total = response.headers.get("Content-Range", "").partition("/")
     if response.status == 206 and not begin.startswith(f"bytes {offset}-"):
         response.close()
         part.unlink()
-        raise _BrokenError("the server resumes at a wrong place")
+        raise _BrokenError("the server resumes at the wrong offset")
     if response.status != 206:
         total = response.headers.get("Content-Length", "")
-    is_page = response.headers.get_content_type() == "text/html"  # a network that wants a login, for one
+    is_page = response.headers.get_content_type() == "text/html"  # such as a login page of the network
     if is_page or (total.isdigit() and int(total) != file.size):
         response.close()
         raise DataError(
@@ -177,7 +177,7 @@ def _request(file: RemoteFile, archive: Path) -> HTTPResponse:
 
 @contextmanager
 def _progress(file: RemoteFile, done: int, say: Say) -> Iterator[Callable[[int], None]]:
-    """A function to call with the number of bytes that are there: a live bar in a terminal, else a line at times."""
+    """A function that reports the number of bytes so far: a live bar in a terminal, else occasional lines."""
     console = Console(highlight=False, soft_wrap=True)
     columns = (BarColumn(bar_width=10), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(compact=True))
     bar = Bar("{task.description}", *columns, console=console, disable=not console.is_terminal)

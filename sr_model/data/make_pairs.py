@@ -1,4 +1,4 @@
-"""A folder of photos -> pairs of a high and a low resolution as files, with the CSV that lists them."""
+"""A folder of photos -> files of high- and low-resolution pairs, and the CSV that lists them."""
 
 import csv
 import io
@@ -35,16 +35,16 @@ def write_pairs(
 ) -> int:
     """Write a high and a low resolution of every picture below `source` into `target`; return how many pairs.
 
-    `target` gets "high res"/NAME.png, the original laid on white and cut to a multiple of the scale, "low res"/NAME.png
-    and, at the very end, image_data.csv with the columns low_res and high_res, whose names are the same. `degradation`
-    is one of degradations.DEGRADATIONS. At scale 1 both have the same size, and bicubic shrinks `shrink` times and
-    enlarges again, or as often as `make_low` draws if None. What is random is a function of `seed` and of the picture's
-    path below `source` alone, so adding a picture changes no other.
+    `target` gets "high res"/NAME.png, the original flattened onto white and cropped to a multiple of the scale,
+    "low res"/NAME.png and, last of all, image_data.csv with the columns low_res and high_res, whose names are the same.
+    `degradation` is one of degradations.DEGRADATIONS. At scale 1 both have the same size, and bicubic shrinks `shrink`
+    times, or as often as `make_low` draws if None, and enlarges back. Everything random depends only on `seed` and the
+    picture's path below `source`, so adding a picture changes no other.
 
-    Unreadable and too small pictures are named to `warn` and left out. Results of other calls below `source` are passed
-    over. Raises ConfigError for settings that are impossible and for a `target` that holds anything but the result of
-    a call with the same settings, which is written anew; DataError where there is nothing to do; ImageError where
-    `target` cannot be written.
+    Unreadable or too small pictures are reported to `warn` and skipped, and so are results of other calls below
+    `source`. Raises ConfigError for invalid settings and for a `target` that holds anything but the result of a call
+    with the same settings, which is written anew; DataError if there is nothing to do; ImageError if `target` cannot be
+    written.
     """
     _check_settings(scale, degradation, seed, shrink)
     record = json.dumps({"scale": scale, "degradation": degradation, "seed": seed, "shrink": shrink}, indent=2) + "\n"
@@ -62,12 +62,12 @@ def write_pairs(
         try:
             picture = images.without_alpha(images.load(path))
         except ImageError as error:
-            warn(f"{inside} is left out. {error}")
+            warn(f"{inside} is skipped. {error}")
             continue
         high = resampling.to_8bit(resampling.crop_to_multiple(images.to_tensor(picture.pixels), scale))
         if 0 in high.shape or max(high.shape) > MAX_SIDE:
             w, h = picture.size
-            warn(f"{inside} is left out: it is {w}x{h}, and each side must have {scale} to {MAX_SIDE} pixels.")
+            warn(f"{inside} is skipped: it is {w}x{h}, and each side must have {scale} to {MAX_SIDE} pixels.")
             continue
         low = resampling.soften(high, shrink) if shrink else make_low(high, scale, degradation, rng)
         for folder, x in ((HIGH, high), (LOW, low)):
@@ -76,7 +76,7 @@ def write_pairs(
         say(f"{len(written)}/{len(paths)} {name}")
 
     if not written:
-        raise DataError(f"None of the {len(paths)} pictures in {source} can be used; each is named above.")
+        raise DataError(f"None of the {len(paths)} pictures in {source} can be used; the reasons are above.")
     write_atomically(target / TABLE, _table(written))
     return len(written)
 
@@ -89,7 +89,7 @@ def _check_settings(scale: int, degradation: str, seed: int, shrink: int | None)
     if seed < 0:
         raise ConfigError(f"--seed is {seed}; it must be 0 or more.")
     if shrink is not None and (scale != 1 or degradation != "bicubic"):
-        raise ConfigError("--shrink belongs to --scale 1 and --degradation bicubic; elsewhere leave it out.")
+        raise ConfigError("--shrink works only with --scale 1 and --degradation bicubic; leave it out otherwise.")
     if shrink is not None and shrink < 2:
         raise ConfigError(f"--shrink is {shrink}; it must be 2 or more.")
 
@@ -111,11 +111,11 @@ def _check_target(target: Path, record: bytes) -> None:
         if (target / RECORD).read_bytes() != record:
             raise ConfigError(f"{target} holds pairs that were made with other settings (see {RECORD}). {other}")
     elif target.exists() and any(target.iterdir()):
-        raise ConfigError(f"{target} holds files that were not written by this command, and none is replaced. {other}")
+        raise ConfigError(f"{target} holds files that this command did not write and will not replace. {other}")
 
 
 def _prepare(target: Path, record: bytes) -> None:
-    """Make the folders and the record; remove the table, which must not speak for pairs before all are there."""
+    """Create the folders and the record, and remove the table, which must not exist before all pairs do."""
     try:
         for folder in (target / HIGH, target / LOW):
             folder.mkdir(parents=True, exist_ok=True)
@@ -127,9 +127,9 @@ def _prepare(target: Path, record: bytes) -> None:
 
 
 def _flat_names(paths: Sequence[Path]) -> list[str]:
-    """Names of PNG files for relative paths, folders joined by _, all different even where letter case is ignored.
+    """Names of PNG files for relative paths, with folders joined by _, unique even if letter case is ignored.
 
-    Line breaks, outer spaces and bytes that are no UTF-8 are legal in file names, but not in every reader of a CSV.
+    Line breaks, outer spaces and invalid UTF-8 are legal in file names, but not every CSV reader copes with them.
     """
     names: list[str] = []
     taken: set[str] = set()

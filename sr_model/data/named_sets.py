@@ -1,4 +1,4 @@
-"""Public training sets by name: downloaded on first use, checked, unpacked, and then used without a network."""
+"""Public training sets by name: downloaded on first use, verified, unpacked, and then available offline."""
 
 import os
 import re
@@ -22,7 +22,7 @@ ELSEWHERE = "name another folder in the environment variable SR_MODEL_DATA."
 
 @dataclass(frozen=True)
 class NamedSet:
-    """Archives of pictures. Taken are those whose path in the archive matches the regular expression `keep`."""
+    """Archives of pictures; only those whose path in the archive matches the regular expression `keep` are used."""
 
     title: str
     licence: str
@@ -34,7 +34,7 @@ class NamedSet:
 # Sizes and digests of DIV2K and CLIC are those of TensorFlow Datasets: tensorflow_datasets/datasets/div2k/checksums.tsv
 # and tensorflow_datasets/url_checksums/clic.txt in github.com/tensorflow/datasets. Berkeley publishes none; independent
 # projects that pin the archive agree on both, and tensorpack (tensorpack/dataflow/dataset/bsds500.py) on the size.
-# Flickr2K is missing because only an md5 without a size is to be found, and its server is said to be gone.
+# Flickr2K is missing because we found only an md5 without a size, and its server is said to be gone.
 ETH, BERKELEY = "https://data.vision.ee.ethz.ch/cvl", "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision"
 _DIV2K_TRAIN = RemoteFile(
     f"{ETH}/DIV2K/DIV2K_train_HR.zip", 3530603713, "9d0b9c463f6e35b6c62cc6a930ee2224f670b34c1df841a57670f9acf0f6c335"
@@ -52,7 +52,7 @@ _BSDS = RemoteFile(
     70763455,
     "97e49d31764f3912f0c4122707d53062ac9e783ba0f095e447a4d53c1a41af8e",
 )
-# The test set B100 is the part "val" of BSDS500, and Set5 has its woman from 302003: no training must see them.
+# The test set B100 is the "val" part of BSDS500, and the woman of Set5 is 302003: training must not see them.
 _BSDS400 = r"/images/(train|test)/(?!302003)\d+\.jpg$"
 SETS: dict[str, NamedSet] = {
     "div2k": NamedSet("DIV2K, 800 training photos", "academic research only", f"{ETH}/DIV2K/", (_DIV2K_TRAIN,)),
@@ -69,11 +69,11 @@ SETS: dict[str, NamedSet] = {
 def fetch(name: str, say: Say, folder: Path | None = None, table: Mapping[str, NamedSet] = SETS) -> Path:
     """The folder of a set's pictures, all directly in it: `folder`/`name`, filled on first use.
 
-    Without `folder`, it lies in $SR_MODEL_DATA or else the user's cache. An archive that somebody has put in `folder`
-    is checked and used instead of a download. Archives are deleted when their pictures are there; a download that broke
-    off is resumed next time. Processes that want the same set wait for each other.
+    Without `folder`, it is in $SR_MODEL_DATA or else the user's cache. An archive that somebody has put in `folder` is
+    verified and used instead of a download. Archives are deleted once unpacked; an interrupted download is resumed next
+    time. Processes that want the same set wait for each other.
 
-    Raises ConfigError for a name that is not in the table and DataError for everything that stops the download.
+    Raises ConfigError for a name that is not in the table and DataError if the download fails.
     """
     if name not in table:
         raise ConfigError(f"There is no set named {name}. The names are {', '.join(table)}.")
@@ -86,7 +86,7 @@ def fetch(name: str, say: Say, folder: Path | None = None, table: Mapping[str, N
                 if not _is_complete(pictures, named):
                     _fill(pictures, named, say)
     except OSError as error:
-        raise DataError(f"The set {name} cannot be kept in {base} ({error}). Mend that, or {ELSEWHERE}") from error
+        raise DataError(f"The set {name} cannot be kept in {base} ({error}). Fix that, or {ELSEWHERE}") from error
     return pictures
 
 
@@ -107,10 +107,10 @@ def _is_complete(pictures: Path, named: NamedSet) -> bool:
 
 
 def _fill(pictures: Path, named: NamedSet, say: Say) -> None:
-    """Download and unpack into a folder beside `pictures`, which appears when all is there."""
+    """Download and unpack into a folder beside `pictures`, which appears once everything is there."""
     base = pictures.parent
     if pictures.exists():
-        raise DataError(f"{pictures} holds something else than {named.title}. Rename or delete it, or {ELSEWHERE}")
+        raise DataError(f"{pictures} holds something other than {named.title}. Rename or delete it, or {ELSEWHERE}")
     say(f"{named.title} ({named.licence}; {named.homepage}) will be kept in {pictures}.")
     archives = [base / file.name for file in named.files]
     there = sum(map(bytes_there, archives))
@@ -118,12 +118,12 @@ def _fill(pictures: Path, named: NamedSet, say: Say) -> None:
     if (free := shutil.disk_usage(base).free) < needed:
         raise DataError(
             f"{named.title}: {needed / 1e9:.1f} GB are needed in {base}, and {free / 1e9:.1f} GB are free. "
-            f"Free some, or {ELSEWHERE}"
+            f"Free some space, or {ELSEWHERE}"
         )
     for file, archive in zip(named.files, archives, strict=True):
         provide(file, archive, say)
     staging = base / f".{pictures.name}.unpacking"
-    shutil.rmtree(staging, ignore_errors=True)  # a killed process's
+    shutil.rmtree(staging, ignore_errors=True)  # left by a killed process
     staging.mkdir()
     try:
         for archive in archives:
@@ -133,7 +133,7 @@ def _fill(pictures: Path, named: NamedSet, say: Say) -> None:
         if not count:
             raise DataError(f"There is no picture of {named.title} in {archives[0]}. Use another set.")
         (staging / MARKER).write_text(_stamp(named))
-        os.sync()  # the marker must not outlive a power cut that the pictures do not
+        os.sync()  # the marker must not survive a power cut that the pictures do not
         staging.rename(pictures)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -143,10 +143,10 @@ def _fill(pictures: Path, named: NamedSet, say: Say) -> None:
 
 
 def _unpack(archive: Path, keep: str, folder: Path) -> None:
-    """Write the archive's pictures directly into `folder`: the set is named after it, and no path leads out.
+    """Write the archive's pictures directly into `folder`, without subfolders, so no path can lead out of it.
 
-    Only names and contents are taken, no owners, modes or links, and no hidden files: macOS puts one beside each
-    picture. Raises DataError for an archive that is damaged or means harm.
+    Only names and contents are used, no owners, modes or links, and no hidden files: macOS puts one beside each
+    picture. Raises DataError for an archive that is damaged or malicious.
     """
     try:
         for name, stream in _members(archive):
@@ -161,7 +161,7 @@ def _unpack(archive: Path, keep: str, folder: Path) -> None:
 
 
 def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """Path and content of each file in a zip or tar archive; links and devices have no place among pictures."""
+    """Path and content of each regular file in a zip or tar archive; links and devices are ignored."""
     if archive.suffix == ".zip":
         with zipfile.ZipFile(archive) as packed:
             for info in packed.infolist():

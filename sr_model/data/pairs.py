@@ -1,7 +1,7 @@
-"""Pairs of low and high resolution listed in a CSV, as other tools and projects keep them.
+"""Pairs of low and high resolution listed in a CSV, a layout that other tools and projects share.
 
-The header is `low_res,high_res`; each row names two files. Bare names lie in folders beside the CSV, such as "low res"
-and "high res", or in those that are named.
+The header is `low_res,high_res`; each row names two files. They are looked up in folders beside the CSV, such as
+"low res" and "high res", or in the folders given.
 """
 
 import csv
@@ -17,15 +17,15 @@ from sr_model.networks.base import SCALES
 
 COLUMNS = ("low_res", "high_res")
 MAX_BAD_SHARE = 0.01
-NAMED = 20  # bad rows that are named; the rest is only counted
-# Names of folders, without case, spaces and signs.
+NAMED = 20  # bad rows that are reported one by one; the rest is only counted
+# Names of folders, ignoring case, spaces and punctuation.
 LOW_FOLDERS = ("lowres", "low", "lr", "lowresolution", "input")
 HIGH_FOLDERS = ("highres", "high", "hr", "highresolution", "target")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A row whose files are there and fit: `high` is `scale` times larger than `low` on each side."""
+    """A row whose files exist and fit: `high` is `scale` times larger than `low` on each side."""
 
     line: int  # in the CSV, the header being line 1
     low: Path
@@ -47,10 +47,10 @@ def has_header(file: Path) -> bool:
 
 
 def scale_of(file: Path, low_dir: str | None = None, high_dir: str | None = None) -> int:
-    """The scale that most rows of a CSV have, told from the files: 1 for equal sizes. Raises DataError."""
+    """The scale of most rows of a CSV, inferred from the files: 1 for equal sizes. Raises DataError."""
     scales = Counter(row.scale for row in _rows(file, low_dir, high_dir) if isinstance(row, Pair))
     if not scales:
-        read_pairs(file, SCALES[0], low_dir, high_dir, lambda text: None)  # has the sentence that says why
+        read_pairs(file, SCALES[0], low_dir, high_dir, lambda text: None)  # raises with the reason
         raise DataError(f"{file.name} lists no pair whose files can be read and fit.")
     return scales.most_common(1)[0][0]
 
@@ -58,9 +58,9 @@ def scale_of(file: Path, low_dir: str | None = None, high_dir: str | None = None
 def read_pairs(
     file: Path, scale: int, low_dir: str | None, high_dir: str | None, warn: Callable[[str], None]
 ) -> list[Pair]:
-    """The pairs of a CSV that fit `scale`. Each row that does not is named to `warn` with its line, and left out.
+    """The pairs of a CSV that fit `scale`. Other rows are reported to `warn` with their line number and skipped.
 
-    Raises DataError for a file that is not such a CSV, and where more than 1 % of the rows are left out.
+    Raises DataError for a file that is not such a CSV, and if more than 1 % of the rows are skipped.
     """
     rows = list(_rows(file, low_dir, high_dir))
     pairs: list[Pair] = []
@@ -73,22 +73,22 @@ def read_pairs(
         else:
             pairs.append(row)
     for text in bad[:NAMED]:
-        warn(f"{file.name}, {text}; the row is left out.")
+        warn(f"{file.name}, {text}; the row is skipped.")
     if bad:
-        warn(f"{file.name}: {len(bad)} of {len(rows)} rows are left out.")
+        warn(f"{file.name}: {len(bad)} of {len(rows)} rows are skipped.")
     if not rows:
         raise DataError(f"{file.name} lists no pair. Below the header {','.join(COLUMNS)} each line names two files.")
     if len(bad) > MAX_BAD_SHARE * len(rows):
         raise DataError(
             f"{len(bad)} of {len(rows)} rows of {file.name} cannot be used, more than 1 %; the first is {bad[0]}. "
-            "Mend or remove these rows, or name the folders of the files with --low-dir and --high-dir"
+            "Fix or remove these rows, or name the folders of the files with --low-dir and --high-dir"
             + (", or choose another --scale." if any("are a pair for" in text for text in bad) else ".")
         )
     return pairs
 
 
 def _rows(file: Path, low_dir: str | None, high_dir: str | None) -> Sequence[Pair | str]:
-    """A Pair for each row that is one, and for each other a text that begins with its line."""
+    """A Pair for each valid row, and for each other row a text that begins with its line number."""
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -122,7 +122,7 @@ def _pair(line: int, low: Path, high: Path, names: list[str]) -> Pair | str:
             return f"line {line}: {name}: {error}".removesuffix(".")
     (w, h), (high_w, high_h) = sizes
     scale = high_w // w
-    # Where the scale does not divide a large picture, the small one has one pixel less, and the rest is cut off.
+    # If the scale does not divide a large picture, the small one is rounded down and the remainder cropped.
     if scale in SCALES and (high_w // scale, high_h // scale) == (w, h):
         return Pair(line, low, high, scale)
     return (
@@ -132,7 +132,7 @@ def _pair(line: int, low: Path, high: Path, names: list[str]) -> Pair | str:
 
 
 def _folder(beside: Path, given: str | None, names: tuple[str, ...], flag: str) -> Path:
-    """The folder that is given or, beside the CSV, the first with one of the names, or that of the CSV."""
+    """The folder given, else the first beside the CSV with one of the names, else the folder of the CSV."""
     if given:
         if not Path(given).is_dir():
             raise DataError(f"{flag}: there is no folder {given}.")

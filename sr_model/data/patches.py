@@ -14,16 +14,16 @@ from sr_model.data.photos import Photo
 from sr_model.imaging import images
 from sr_model.imaging.degradations import make_low
 
-MARGIN = 8  # low-resolution pixels around a patch that is degraded by itself, as degradation looks beyond its border
+MARGIN = 8  # low-resolution pixels around a patch that is degraded on its own, as degradation looks past its border
 
 
 class Patches(Dataset[tuple[Tensor, Tensor]]):
-    """Random patches of photos, where one epoch covers each photo's area once on average.
+    """Random patches of photos; one epoch covers each photo's area once on average.
 
-    Item i of an epoch is a function of (seed, epoch, i) alone, so that a resumed run sees what an uninterrupted one
-    does: low (P, P, 3) and high (scale * P, scale * P, 3), uint8, flipped and turned together; `augmentation` names
-    what is changed besides (augment.CHOICES). With a degradation other than bicubic the low patch is made anew each
-    time, where the photo is not one of a pair.
+    Item i of an epoch depends only on (seed, epoch, i), so a resumed run sees the same patches as an uninterrupted one:
+    low (P, P, 3) and high (scale * P, scale * P, 3), uint8, flipped and turned together; `augmentation` names further
+    changes (augment.CHOICES). With a degradation other than bicubic the low patch is made anew each time, unless the
+    photo is one of a pair.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         return len(self.photo_of_item)
 
     def order(self, epoch: int) -> list[int]:
-        """The items of an epoch in the order in which they are seen."""
+        """The items of an epoch in training order."""
         order: list[int] = np.random.default_rng((self.seed, epoch)).permutation(len(self)).tolist()
         return order
 
@@ -57,7 +57,7 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         rng = np.random.default_rng((self.seed, self.epoch, item))
         low, high = self._cut(self.photos[self.photo_of_item[item]], rng)
         turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
-        # Always copies: a patch that is a whole picture must not be the cache's memory, which is read-only.
+        # Always copies: a patch that is a whole picture must not alias the cache, which is read-only.
         low, high = (np.array(augment.turn(patch, turns, mirrored), order="C") for patch in (low, high))
         return torch.from_numpy(low), torch.from_numpy(high)
 
@@ -66,12 +66,12 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         h, w = photo.low.shape[:2]
         change = augment.draw_warp(rng, self.augmentation)
         if math.ceil((p + 2 * MARGIN) * change.stretch) + 1 > min(h, w):
-            change = Warp()  # the photo is too small for it
+            change = Warp()  # the photo is too small
         made = not photo.paired and (self.degradation != "bicubic" or not change.is_identity)
         wanted = p + 2 * MARGIN * made
         side = min(math.ceil(wanted * change.stretch), h, w)
         if not change.is_identity:
-            side += (side - wanted) % 2  # even differences, so that the centres of low and high meet
+            side += (side - wanted) % 2  # even differences, so that the centres of low and high coincide
 
         top, left = int(rng.integers(h - side + 1)), int(rng.integers(w - side + 1))
         low = photo.low[top : top + side, left : left + side]

@@ -1,4 +1,4 @@
-"""Folders of photos, lists of pairs and named sets -> pictures of low and high resolution, decoded."""
+"""Folders of photos, lists of pairs and named sets -> decoded pictures of low and high resolution."""
 
 import hashlib
 import os
@@ -31,12 +31,12 @@ class Photo:
     set_name: str
     high: np.ndarray
     low: np.ndarray
-    paired: bool = False  # low is a file of its own; otherwise it was made from high, and can be made anew
+    paired: bool = False  # low was a file of its own; otherwise it was made from high, and can be made again
 
 
 @dataclass(frozen=True)
 class ListedFile:
-    """A picture's path and the name of the set that it belongs to, for the model card."""
+    """A picture's path and the set that it belongs to, for the model card."""
 
     path: Path
     set_name: str
@@ -53,8 +53,8 @@ def list_files(
 ) -> list[ListedFile]:
     """All pictures of the sources: folders (searched recursively), CSVs of pairs, and names of public sets.
 
-    A set is named after the folder given or, inside it, the first folder below. Raises DataError for a source that is
-    missing or holds no picture, and what `read_pairs` and `named_sets.fetch` raise.
+    The set of a picture is the first folder on its path below the source or, failing that, the source itself. Raises
+    DataError for a source that is missing or holds no picture, and what `read_pairs` and `named_sets.fetch` raise.
     """
     found: list[ListedFile] = []
     for source in map(str, sources):
@@ -73,7 +73,7 @@ def list_files(
 
 
 def list_of_pairs(source: Path) -> Path | None:
-    """The CSV that a source is, or that lies in it with the header of one."""
+    """The CSV of pairs that a source is, or that a folder contains; None for other sources."""
     if pairs.is_csv(source):
         return source
     if source.is_dir():
@@ -102,10 +102,10 @@ def _list_folder(folder: Path) -> list[ListedFile]:
 
 
 def split(files: Sequence[ListedFile], fraction: float, seed: int) -> tuple[list[ListedFile], list[ListedFile]]:
-    """(training, validation): `fraction` of the pictures, at least one, is held out; the same for one seed.
+    """(training, validation): `fraction` of the pictures, at least one, is held out, always the same for a seed.
 
-    Which ones is decided by the hash of the seed and a picture's set and name, so that it does not depend on where
-    they lie, and adding some moves few others. All pairs of one high-resolution picture are on the same side.
+    A hash of the seed and a picture's set and name decides, so the split does not depend on where pictures are stored,
+    and adding some moves few others. All pairs of one high-resolution picture stay on the same side.
     """
     keys = [hashlib.sha256(f"{seed}/{file.set_name}/{file.path.name}".encode()).digest() for file in files]
     groups = sorted(set(keys))
@@ -126,7 +126,7 @@ class Preparation:
     """How a file becomes a Photo."""
 
     scale: int
-    min_side: int  # of the high resolution; smaller pictures are left out
+    min_side: int  # of the high resolution; smaller pictures are skipped
     side: int | None = None  # only the central side x side pixels of the high resolution are kept
     resize: int | None = None  # the whole picture is resized to a square of this side, whatever its shape
     degradation: str = "bicubic"  # one of degradations.DEGRADATIONS, for pictures that are not one of a pair
@@ -136,16 +136,16 @@ class Preparation:
 def load_photos(
     files: Sequence[ListedFile], how: Preparation, warn: Say, cache: PictureCache | None = None
 ) -> list[Photo]:
-    """Decode the files and, where they are not pairs, make the low resolution of each whole picture.
+    """Decode the files and, unless they are pairs, make the low resolution of each whole picture.
 
-    With a cache it keeps the pixels, which are then read-only; without, all are in memory. Pictures that are too small
-    and unreadable files are named to `warn` and left out. Raises DataError where nothing is left or over 1 % cannot be
-    read, and what the cache raises.
+    Pixels are kept in the cache, read-only, or in memory if there is none. Too small pictures and unreadable files are
+    reported to `warn` and skipped. Raises DataError if nothing is left or over 1 % cannot be read, and what the cache
+    raises.
     """
     decoded = _decode(files, how, warn)
     if cache is None:
         return list(decoded)
-    # One at a time: each picture is put away before the next is decoded.
+    # One at a time: each picture is stored before the next is decoded.
     kept = [(photo.set_name, cache.put(photo.high), cache.put(photo.low), photo.paired) for photo in decoded]
     return [Photo(name, cache.get(high), cache.get(low), paired) for name, high, low, paired in kept]
 
@@ -159,22 +159,22 @@ def _decode(files: Sequence[ListedFile], how: Preparation, warn: Say) -> Iterato
             low = _read(file.low) if file.low else None
         except ImageError as error:
             corrupt += 1
-            warn(f"{file.path.name} is left out. {error}")
+            warn(f"{file.path.name} is skipped. {error}")
             if corrupt > max(1, MAX_CORRUPT_SHARE * len(files)):
                 raise DataError(
-                    f"{corrupt} of {len(files)} pictures cannot be read, more than 1 %. Please mend or remove them."
+                    f"{corrupt} of {len(files)} pictures cannot be read, more than 1 %. Fix or remove them."
                 ) from None
             continue
         h, w = high.shape[:2]
         largest = max(largest, (w, h), key=min)
         if how.resize is None and min(w, h) < how.min_side:
-            warn(f"{file.path.name} is left out: it is {w}x{h}, and {how.min_side} pixels each way are needed.")
+            warn(f"{file.path.name} is skipped: it is {w}x{h}, and each side needs at least {how.min_side} pixels.")
             continue
         usable += 1
         yield _prepare(file, high, low, how)
     if not usable:
         raise DataError(
-            f"No picture is large enough: one of {how.min_side}x{how.min_side} pixels at least is needed, "
+            f"No picture is large enough: at least {how.min_side}x{how.min_side} pixels are needed, "
             f"and the largest is {largest[0]}x{largest[1]}. Use larger photos or a smaller --patch-size."
         )
 
@@ -184,7 +184,7 @@ def _prepare(file: ListedFile, high: np.ndarray, low: np.ndarray | None, how: Pr
     if how.resize:
         high, low = _resized(high, how.resize), None if low is None else _resized(low, how.resize // s)
     if low is None:
-        # Seeded by the name, so that other pictures being there or not changes nothing.
+        # Seeded by the name, so it does not depend on which other pictures there are.
         rng = np.random.default_rng((how.seed, zlib.crc32(file.path.name.encode())))
         x = crop_to_multiple(images.to_tensor(high), s)
         high, low = images.to_array(x), images.to_array(make_low(x, s, how.degradation, rng))
@@ -193,12 +193,12 @@ def _prepare(file: ListedFile, high: np.ndarray, low: np.ndarray | None, how: Pr
     top, left = max(0, h - side) // 2, max(0, w - side) // 2
     bottom, right = min(h, top + side), min(w, left + side)
     high, low = high[top * s : bottom * s, left * s : right * s], low[top:bottom, left:right]
-    # Copies, so that of a large picture only the part that is kept stays in memory.
+    # Copies, so that only the part that is used of a large picture stays in memory.
     return Photo(file.set_name, np.ascontiguousarray(high), np.ascontiguousarray(low), paired=file.low is not None)
 
 
 def _read(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8, laid on white."""
+    """(H, W, 3) uint8, flattened onto white."""
     pixels = images.without_alpha(images.load(path)).pixels
     return pixels if pixels.dtype == np.uint8 else images.to_array(images.to_tensor(pixels))
 

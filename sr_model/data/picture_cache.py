@@ -1,6 +1,6 @@
-"""Decoded pictures of a run: in memory up to a limit, and beyond it in one memory-mapped file.
+"""Decoded pictures of a run: in memory up to a limit, beyond it in one memory-mapped file.
 
-The pages of such a file belong to the kernel, which drops those that were not read for long whenever memory is short.
+The kernel owns the pages of such a file, and drops the least recently used ones when memory is short.
 """
 
 import mmap
@@ -20,29 +20,29 @@ class Place(NamedTuple):
     """Where an array lies in a cache's file."""
 
     path: str
-    version: tuple[int, int]  # size and time of change: another run's file of the same name is not read as this one
+    version: tuple[int, int]  # size and modification time, which tell another run's file of the same name
     offset: int  # bytes
     shape: tuple[int, ...]
 
 
 class MappedArray(np.ndarray):
-    """A read-only uint8 array in a cache's file. It pickles as its place there, so that workers get no copies."""
+    """A read-only uint8 array in a cache's file. It pickles as its place there, so workers get no copies."""
 
     place: Place | None
 
     def __array_finalize__(self, source: Any) -> None:
-        self.place = None  # a slice has none, and pickles as the few pixels that it is
+        self.place = None  # a slice has none, and pickles as its pixels
 
     def __reduce__(self) -> Any:
         return super().__reduce__() if self.place is None else (_mapped, (self.place,))
 
 
-# Mapped once a process, however many arrays there are, and for as long as there is one.
+# One mapping per process and file, for as long as any array of it exists.
 _maps: WeakValueDictionary[tuple[str, tuple[int, int]], mmap.mmap] = WeakValueDictionary()
 
 
 def _mapped(place: Place) -> MappedArray:
-    """The array at `place`, of which only the pages that are looked at are read. Raises FileNotFoundError."""
+    """The array at `place`; only pages that are accessed are read. Raises FileNotFoundError."""
     pages = _maps.get((place.path, place.version))
     if pages is None:
         with open(place.path, "rb") as stream:
@@ -62,17 +62,17 @@ def _version(path: str | Path) -> tuple[int, int]:
 
 
 class PictureCache:
-    """Keeps uint8 arrays for one run: first all are put, then they are got, bitwise equal and read-only.
+    """Keeps uint8 arrays for one run: first all are put, then they can be got, bitwise equal and read-only.
 
-    Arrays stay in memory while they are at most `limit` bytes together; the first that goes beyond and all after it are
-    written to `folder`/pixels-<process>.bin, `process` being this one's rank among those that train one network, each
-    with a cache of its own. The file, and folders made for it, are deleted at the end of the `with` block, and what a
-    killed run left at the beginning. Arrays that were got remain valid in this process, and the disk's room is free
-    once they are gone. Raises DataError where the folder cannot be written or its disk is full.
+    Arrays stay in memory up to `limit` bytes in total; the first beyond that and all after it are written to
+    `folder`/pixels-<process>.bin, where `process` is the rank among processes that train one network, each with its own
+    cache. The file, and folders made for it, are deleted at the end of the `with` block; what a killed run left is
+    deleted at its beginning. Arrays that were got remain valid in this process, and the disk space is free once they
+    are gone. Raises DataError if the folder cannot be written or its disk is full.
     """
 
     def __init__(self, folder: Path, limit: float, process: int = 0) -> None:
-        self.path = folder.absolute() / f"pixels-{process}.bin"  # absolute, as workers may have another working folder
+        self.path = folder.absolute() / f"pixels-{process}.bin"  # absolute: workers may have another working directory
         self.limit = limit
         self.in_memory = 0  # bytes
         self.in_file = 0
@@ -131,15 +131,15 @@ class PictureCache:
             return 0, 0  # all are in memory
         with self._errors_said():
             self._stream.flush()
-            # What the disk refuses only now would be read as zeros later; and only written pages can be dropped.
+            # Writes that fail only now would be read as zeros later; and only clean pages can be dropped.
             os.fsync(self._stream.fileno())
             self._stream.close()
             return _version(self.path)
 
     def _delete(self) -> None:
-        # Never overwritten in place: a run that has the old file mapped would see it change, or die.
+        # Never overwritten in place: a run that has the old file mapped would see it change, or crash.
         self.path.unlink(missing_ok=True)
-        with suppress(OSError):  # not there, or something else lies in it
+        with suppress(OSError):  # missing, or not empty
             for folder in self._made or [self.path.parent]:
                 folder.rmdir()
 
@@ -152,6 +152,6 @@ class PictureCache:
                 self.close()
             raise DataError(
                 f"The decoded photos cannot be kept in {self.path.parent}: {error.strerror}, after "
-                f"{self.in_file / 1e9:.1f} GB there and {self.in_memory / 1e9:.1f} GB in memory. Make room, name a "
-                "folder on another disk by --run-dir, or keep more in memory by a larger --cache-gb."
+                f"{self.in_file / 1e9:.1f} GB there and {self.in_memory / 1e9:.1f} GB in memory. Free some space, "
+                "choose a --run-dir on another disk, or keep more in memory with a larger --cache-gb."
             ) from None

@@ -1,4 +1,4 @@
-"""Measure a way of enlarging against bicubic on a folder of pictures, by the definitions in metrics.py."""
+"""Compare a way of enlarging with bicubic on a folder of pictures, with the metrics of metrics.py."""
 
 import os
 from collections.abc import Callable
@@ -17,8 +17,8 @@ from sr_model.imaging.metrics import DEFINITION, score
 from sr_model.imaging.resampling import crop_to_multiple, shrink, soften
 from sr_model.inference.upscaler import enlarge_bicubic
 
-SOFTENED = 2  # how many times a picture is shrunk, and enlarged again, that a network restores at x1
-Sample = tuple[str, Callable[[], tuple[Picture, Picture]]]  # a name, and what opens (low, high)
+SOFTENED = 2  # at x1: the factor by which a picture is shrunk and enlarged back before it is restored
+Sample = tuple[str, Callable[[], tuple[Picture, Picture]]]  # a name, and a function that opens (low, high)
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Scores:
 
 
 def shrink_picture(reference: Picture, scale: int) -> tuple[Picture, Picture]:
-    """(low, reference): the reference laid on white and cut to a multiple of the scale, and its 8-bit bicubic copy.
+    """(low, reference): the reference flattened onto white and cropped to a multiple of the scale; low by bicubic.
 
-    At scale 1 the copy is shrunk SOFTENED times and enlarged again. Raises ImageError where a side is too short.
+    At scale 1 low is shrunk SOFTENED times and enlarged back. Raises ImageError if a side is too short.
     """
     w, h = reference.size
     factor = scale if scale > 1 else SOFTENED
@@ -48,7 +48,7 @@ def shrink_picture(reference: Picture, scale: int) -> tuple[Picture, Picture]:
 
 
 def compare(result: Picture, reference: Picture, scale: int) -> tuple[float, float]:
-    """(PSNR in dB, SSIM) of a picture against a reference of the same size, both laid on white."""
+    """(PSNR in dB, SSIM) of a picture against a reference of the same size, both flattened onto white."""
     x, y = (images.to_tensor(images.without_alpha(p).pixels) for p in (result, reference))
     return score(x, y, scale)
 
@@ -59,12 +59,11 @@ def evaluate(
     source: str | os.PathLike,
     each: Callable[[str, Scores], None] = lambda name, scores: None,
 ) -> dict[str, Any]:
-    """Scores of every picture below a folder, shrunk and enlarged again, and their mean; or of the pairs of a CSV.
+    """Scores of every picture below a folder, shrunk and enlarged again, or of the pairs of a CSV; and their mean.
 
-    `enlarge` is what is measured, such as an `Upscaler`, and makes a picture `scale` times larger on each side.
-    Calls `each` with a picture's name and Scores as they come. Returns {"set", "scale", "definition", "mean",
-    "pictures"}. Raises DataError where there is no picture or one cannot be measured: a mean over the others would
-    be another set's.
+    `enlarge`, such as an `Upscaler`, makes a picture `scale` times larger on each side. `each` is called with the name
+    and Scores of a picture as soon as they are known. Returns {"set", "scale", "definition", "mean", "pictures"}.
+    Raises DataError if there is no picture or one cannot be measured: a mean over the others would be of another set.
     """
     source = Path(source)
     listing = list_of_pairs(source)

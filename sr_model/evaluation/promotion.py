@@ -1,4 +1,4 @@
-"""Into weights/, with json and model card, once it is measured: the best of a run, or the 8-bit version of a preset."""
+"""Measure and install weights, with json and model card: the best of a run, or the 8-bit version of a preset."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -28,11 +28,11 @@ def promote(
     say: Callable[[str], None],
     device: str = "auto",
 ) -> Card:
-    """Install the best weights of a run folder into `target`, if they are better on the folder `validation`.
+    """Install the best weights of a run folder into `target` if they score higher on the folder `validation`.
 
-    Both are measured by `evaluate`, as are the sets `tests`, whose figures go into the json too. Returns the new card.
-    Raises ConfigError where the run has no weights, or those of several presets, and DataError where it is not better:
-    then nothing has changed.
+    Both are measured by `evaluate`, and so are the sets `tests`, whose figures also go into the json. Returns the new
+    card. Raises ConfigError if the run has no weights, or those of several presets, and DataError, with nothing
+    changed, if it is not better.
     """
     preset, scale = _only(run)
     name = weights.name(preset, scale)
@@ -57,7 +57,7 @@ def promote(
     write_model_card(target)
     say(f"Installed {name} in {target}")
     if (preset + presets.INT8, scale) in weights.available(target):
-        say(f"Its 8-bit version is of the weights before. {weights.how_to_make(preset + presets.INT8, scale)}")
+        say(f"Its 8-bit version is of the previous weights. {weights.how_to_make(preset + presets.INT8, scale)}")
     return card
 
 
@@ -70,10 +70,10 @@ def quantize_preset(
     folder: Path,
     say: Callable[[str], None],
 ) -> Card:
-    """Make the 8-bit version of a preset's weights in `folder`, if it is hardly less good on `validation`.
+    """Make the 8-bit version of a preset's weights in `folder`, if it scores almost as high on `validation`.
 
     Its ranges are chosen on CALIBRATION of the photos below the folder `photos`. Returns the new card. Raises
-    DataError where it loses more than ALLOWED_LOSS: then nothing has changed.
+    DataError, with nothing changed, if it loses more than ALLOWED_LOSS.
     """
     name = preset + presets.INT8
     network, card = weights.load(preset, scale, folder)
@@ -99,7 +99,7 @@ def quantize_preset(
 
 
 def write_model_card(folder: Path) -> None:
-    """Put the table of all weights of a folder between the two marks of its README.md, which is made if missing."""
+    """Write the table of all weights in a folder between the marks in its README.md, which is created if missing."""
     path = folder / "README.md"
     text = path.read_text(encoding="utf-8") if path.exists() else f"# Model card\n\n{BEGIN}\n{END}\n"
     if BEGIN in text and END in text:
@@ -122,7 +122,7 @@ def _only(run: Path) -> tuple[str, int]:
     found = weights.available(run)
     if len(found) != 1:
         have = ", ".join(weights.name(*entry) for entry in found) or "none"
-        raise ConfigError(f"A run folder holds the weights of one network; in {run} there are: {have}.")
+        raise ConfigError(f"A run folder holds the weights of one network; {run} has: {have}.")
     return found[0]
 
 

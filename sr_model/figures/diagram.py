@@ -1,7 +1,7 @@
 """Drawings of a network: encoder, decoder and the whole, with blocks to scale.
 
-What is drawn are the layers that `architecture.layers` found, along the longest way through the network; what leaves
-this way and comes back to it is an arc.
+It shows the layers that `architecture.layers` found along the longest path through the network; paths that leave it
+and come back are arcs.
 """
 
 import re
@@ -16,7 +16,7 @@ from sr_model.networks import Network
 from sr_model.networks.architecture import DECODER, ENCODER, WHOLE, Layer, facts, latent_index, layers, shape_text
 
 TITLES = {"encoder": "encoder", "decoder": "decoder", "network": "complete network"}
-MOST_BLOCKS = 3  # of longer series of residual blocks, the first and the last are drawn
+MOST_BLOCKS = 3  # in longer series of residual blocks only the first and the last are drawn
 
 
 def draw(network: Network, part: str, name: str, size: tuple[int, int] = (128, 128)) -> Page:
@@ -32,7 +32,7 @@ def draw(network: Network, part: str, name: str, size: tuple[int, int] = (128, 1
         first, last = "latent", "output" if path[-1] == whole[-1] else "detail"
 
     arcs = [arc for arc in arcs_of(found, whole) if arc.origin in path or arc.target in path[1:]]
-    if part != "network":  # of the ways around both, nothing is shown
+    if part != "network":  # paths around both are not shown
         arcs = [arc for arc in arcs if found[arc.target].part != WHOLE]
     drawn = _without_most_blocks(found, path[1:])
     pieces = [_end(found[path[0]], path[0], first), *(_piece(found, i) for i in drawn)]
@@ -50,7 +50,7 @@ def draw(network: Network, part: str, name: str, size: tuple[int, int] = (128, 1
 
 
 def main_path(found: Sequence[Layer]) -> list[int]:
-    """The longest way from the picture to the output."""
+    """The longest path from the picture to the output."""
     depth: list[int] = []
     for layer in found:
         depth.append(1 + max((depth[i] for i in layer.inputs), default=0))
@@ -61,7 +61,7 @@ def main_path(found: Sequence[Layer]) -> list[int]:
 
 
 def arcs_of(found: Sequence[Layer], path: Sequence[int]) -> list[Arc]:
-    """The ways past the main path, but for those of residual blocks."""
+    """The paths around the main path, except those of residual blocks."""
     arcs = []
     for before, target in pairwise(path):
         for source in found[target].inputs:
@@ -75,7 +75,7 @@ def arcs_of(found: Sequence[Layer], path: Sequence[int]) -> list[Arc]:
 
 
 def typeset(text: str) -> str:
-    """A sign of multiplication where an x stands for one."""
+    """Replace an x before a digit by a multiplication sign."""
     return re.sub(r"x(?=\d)", "×", text)
 
 

@@ -1,4 +1,4 @@
-"""Where the pieces of a diagram stand. Lengths are in inches; the main way, left to right, is y = 0."""
+"""The layout of a diagram. Lengths are in inches; the main path runs from left to right at y = 0."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,8 @@ from itertools import groupby, pairwise
 from sr_model.figures.drawing import SMALL, text_width, wrapped
 
 TALLEST = 1.5  # the height of the largest block
-BREADTH = 0.021  # of a block, for the square root of a channel
-SLANT = 0.075  # how far a block's depth is drawn to the right and up, as a part of it
+BREADTH = 0.021  # of a block, times the square root of its channels
+SLANT = 0.075  # the fraction of a block's depth that is drawn to the right and up
 EDGE = 0.24  # a line between blocks
 INSIDE = 0.06  # the same within a residual block
 PADDING = 0.13  # between residual blocks and around them
@@ -19,17 +19,17 @@ LEAD = SMALL * 1.3 / 72  # from one line of text to the next
 
 @dataclass(frozen=True)
 class Arc:
-    """A way past the main way, from the output of layer `origin` to the sum that is layer `target`."""
+    """A path around the main path, from the output of layer `origin` to the sum that is layer `target`."""
 
     origin: int
     target: int
-    works: str  # what is done on the way, or ""
+    works: str  # the operations on it, or ""
     shape: str  # of what arrives
 
 
 @dataclass
 class Piece:
-    """What stands on the main way: a block, or a sum in a circle."""
+    """A block on the main path, or a sum in a circle."""
 
     index: int  # of its layer
     shape: str  # of what leaves it
@@ -63,7 +63,7 @@ class Piece:
 
     @property
     def sticks_out(self) -> float:
-        """How far its label is wider than its front, on each side. A series of residual blocks has one label."""
+        """How far its label extends beyond its front, on each side. A series of residual blocks has one label."""
         widest = 0.0 if self.run else max(map(text_width, self.label), default=0.0)
         return max(0.0, (widest - self.width) / 2)
 
@@ -74,7 +74,7 @@ class Run:
     def __init__(self, pieces: list[Piece]) -> None:
         self.blocks = [list(group) for _, group in groupby(pieces, key=lambda piece: piece.block)]
         self.left, self.right = pieces[0].left - PADDING, pieces[-1].right + PADDING / 2
-        self.arc = max(piece.top for piece in pieces) + 0.1  # height of the way past each block
+        self.arc = max(piece.top for piece in pieces) + 0.1  # height of the path around each block
         self.top, self.bottom = self.arc + 0.07, -max(piece.height for piece in pieces) / 2 - 0.08
         name, *works = pieces[0].label
         self.label = [name, *wrapped(works, ", ", self.right - self.left)]
@@ -91,7 +91,7 @@ class Route:
 
 
 def place(pieces: Sequence[Piece]) -> dict[int, tuple[float, float]]:
-    """Put the pieces beside one another; for each layer return from where to where the line after it is free."""
+    """Place the pieces side by side; for each layer return the start and end of the free line after it."""
     unit = TALLEST / max(side for piece in pieces for side in piece.size[1:])
     for piece in pieces:
         c, h, w = piece.size

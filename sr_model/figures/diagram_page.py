@@ -1,4 +1,4 @@
-"""A diagram on its page: title, pieces and the ways between them, labels, legend. Lengths are in inches."""
+"""A diagram on its page: title, pieces and the lines between them, labels, legend. Lengths are in inches."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
@@ -21,7 +21,7 @@ MARGIN = 0.2
 LEAST_WIDTH = 4.8
 DROP = 0.06  # from a line to the shape below it
 GROUND = "#f1f3f5"  # of residual blocks
-FROM, TO = "encoder", "decoder"  # where arcs come from and go to that have one end on another page
+FROM, TO = "encoder", "decoder"  # labels of arcs with one end on another page
 LEGEND = {
     CONV: "convolution",
     SMALLER: "makes smaller",
@@ -40,7 +40,7 @@ def draw_page(
     title: str,
     numbers: Sequence[str],
 ) -> Page:
-    """Pieces from left to right, arcs above them, labels below, and under these a bracket for each span of layers."""
+    """Pieces from left to right, arcs above them, labels below, and below these a bracket for each span of layers."""
     edges = place(pieces)
     runs = [Run(list(group)) for run, group in groupby(pieces, key=lambda piece: piece.run) if run]
     shown = {piece.index for piece in pieces}

@@ -1,4 +1,4 @@
-"""Shapes and texts on a page measured in inches. Knows no network."""
+"""Shapes and texts on a page measured in inches; independent of any network."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from matplotlib.path import Path
 from matplotlib.textpath import text_to_path
 
 INK, QUIET, LINE = "#1f2328", "#5b6470", "#4a525c"
-# After Paul Tol's "light" scheme: colour-blind people tell them apart, and they differ in grey.
+# Paul Tol's "light" scheme, safe for colour-blind readers; they also differ in grey.
 ENDS, CONV, SMALLER, LARGER, BICUBIC, OTHER = "#e3e3e3", "#86aed6", "#e8926f", "#e6d581", "#c6a5c4", "#b8b8b8"
 SMALL = 7.2  # points, of everything but titles
 DPI = 220
@@ -24,14 +24,14 @@ DPI = 220
 
 @contextmanager
 def own_settings() -> Iterator[None]:
-    """Within it, and in functions decorated with it, a person's own settings of matplotlib are of no effect."""
+    """Ignore the user's matplotlib settings, as a context or a decorator."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(
             {
                 "svg.fonttype": "none",  # text stays text
                 "svg.hashsalt": "sr_model",  # ids are the same every time
-                "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],  # matplotlib has the first, browsers others
+                "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],  # matplotlib ships the first
                 "path.simplify": False,
             }
         )
@@ -40,7 +40,7 @@ def own_settings() -> Iterator[None]:
 
 @cache
 def text_width(text: str) -> float:
-    """The width in inches of a line of SMALL size."""
+    """The width in inches of a line of text of SMALL size."""
     if not text.strip():
         return 0.0
     font = FontProperties(family="DejaVu Sans", size=SMALL)
@@ -49,7 +49,7 @@ def text_width(text: str) -> float:
 
 
 def wrapped(parts: Sequence[str], between: str, width: float) -> list[str]:
-    """The parts in as few lines as fit a width in inches."""
+    """The parts joined into as few lines as fit a width in inches."""
     lines = [parts[0]]
     for part in parts[1:]:
         longer = lines[-1] + between + part
@@ -83,13 +83,13 @@ class Page:
             self.axes.add_patch(patch)
 
     def panel(self, left: float, bottom: float, right: float, top: float, colour: str) -> None:
-        """A pale ground for what belongs together."""
+        """A pale background panel for shapes that belong together."""
         patch = FancyBboxPatch((left, bottom), right - left, top - bottom, "round,pad=0,rounding_size=0.06")
         patch.set(facecolor=colour, edgecolor=_shaded(colour, 0.88), linewidth=0.5)
         self.axes.add_patch(patch)
 
     def plus(self, x: float, y: float, radius: float) -> None:
-        """A sign of addition in a circle."""
+        """A plus sign in a circle."""
         self.axes.add_patch(Circle((x, y), radius, facecolor="white", edgecolor=LINE, linewidth=0.7, zorder=4))
         for across in ((radius * 0.55, 0.0), (0.0, radius * 0.55)):
             xs, ys = [x - across[0], x + across[0]], [y - across[1], y + across[1]]
@@ -131,7 +131,7 @@ class Page:
         turned: bool = False,
         ground: str = "",
     ) -> None:
-        """A line of text; `across` and `up` say which of its points lies at (x, y)."""
+        """A line of text; `across` and `up` align it to (x, y)."""
         drawn = self.axes.text(
             x,
             y,
@@ -150,7 +150,7 @@ class Page:
             drawn.set_bbox({"facecolor": ground, "edgecolor": "none", "boxstyle": "round,pad=0.3,rounding_size=0.4"})
 
     def svg(self) -> bytes:
-        """Text stays text."""
+        """The page as SVG; text stays text."""
         return self._saved("svg", {"Date": None, "Creator": None})
 
     def png(self) -> bytes:
@@ -164,7 +164,7 @@ class Page:
 
 
 def _towards(corner: tuple[float, float], other: tuple[float, float], radius: float = 0.1) -> tuple[float, float]:
-    """The point `radius` away from a corner on the way to another, or half of it where that is near."""
+    """The point `radius` away from a corner towards another, or halfway there if that is nearer."""
     dx, dy = other[0] - corner[0], other[1] - corner[1]
     length = max(abs(dx) + abs(dy), 1e-9)
     step = min(radius, length / 2) / length
@@ -172,6 +172,6 @@ def _towards(corner: tuple[float, float], other: tuple[float, float], radius: fl
 
 
 def _shaded(colour: str, factor: float) -> tuple[float, ...]:
-    """Darker below 1, and above 1 nearer to white."""
+    """The colour, darkened by factors below 1 and lightened by factors above."""
     rgb = to_rgb(colour)
     return tuple(c * factor if factor <= 1 else 1 - (1 - c) * (2 - factor) for c in rgb)

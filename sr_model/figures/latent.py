@@ -1,4 +1,4 @@
-"""What a network keeps of a picture in its latent, made visible: the first three principal components as colours."""
+"""Make a network's latent visible: its first three principal components as colours."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from sr_model.imaging import images
 from sr_model.imaging.tiles import Region
 from sr_model.networks import Network
 
-TILE = 256  # input pixels; what comes before a latent takes much memory
+TILE = 256  # input pixels; the layers before a latent take much memory
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,14 @@ class Latent:
 
     values: Tensor  # (C, h, w)
     shape: tuple[int, int, int]  # (C, H, W) in the network
-    reduced: int = 1  # how many times smaller, rounded up, the values are by then
+    reduced: int = 1  # the factor by which the values were shrunk, rounding up
 
 
 def latent_of(network: Network, pixels: np.ndarray, region: Region | None = None, reduce: int = 1) -> Latent:
     """The latent of the input (H, W, 3) uint8, or of a `region` of it that begins and ends on the network's stride.
 
-    Worked out tile by tile, with margins, so that large pictures take little memory; then each `reduce` x `reduce`
-    pixels of it become their mean.
+    It is computed in tiles with margins, so large pictures take little memory, and then shrunk by averaging blocks of
+    `reduce` x `reduce` pixels.
     """
     h, w = pixels.shape[:2]
     region = region or Region(0, 0, h, w)
@@ -43,7 +43,7 @@ def latent_of(network: Network, pixels: np.ndarray, region: Region | None = None
         with torch.inference_mode():
             y = network.latent(x.to(device))[0].cpu()
         top, left = inner.top // stride * per_stride, inner.left // stride * per_stride
-        # Rounded up, and at the picture's own border cut where the latent ends.
+        # Rounded up, and clipped where the latent ends at the border of the picture.
         bottom, right = (-(-end // stride) * per_stride for end in (inner.bottom, inner.right))
         return y[:, top:bottom, left:right]
 
@@ -74,7 +74,7 @@ def _per_stride(network: Network) -> int:
 
 @dataclass(frozen=True)
 class Colours:
-    """Three directions in a latent's space, and the range of values that each shows from dark to bright."""
+    """Three directions in the space of a latent, and the range of values that each shows from dark to bright."""
 
     mean: Tensor  # (C,)
     directions: Tensor  # (C, 3)
@@ -83,15 +83,15 @@ class Colours:
 
     @classmethod
     def of(cls, values: Tensor) -> "Colours":
-        """The first three principal components of (C, h, w), and the range that 98 % of the pixels are in.
+        """The first three principal components of (C, h, w), and the range of 98 % of the pixels.
 
-        Each points to where its largest weight is positive, so that the same latent has the same colours everywhere.
+        Signs are chosen so that the largest weight is positive: the same latent always gets the same colours.
         """
         x = values.flatten(1).double()
         mean = x.mean(dim=1)
         centred = x - mean[:, None]
         _, vectors = torch.linalg.eigh(centred @ centred.T / centred.shape[1])
-        directions = F.pad(vectors.flip(1), (0, 3))[:, :3]  # as if narrow latents had three channels
+        directions = F.pad(vectors.flip(1), (0, 3))[:, :3]  # narrow latents are padded to three channels
         largest = directions.gather(0, directions.abs().argmax(dim=0, keepdim=True))
         directions = directions * torch.where(largest < 0, -1.0, 1.0)
         low, high = (directions.T @ centred).quantile(torch.tensor([0.01, 0.99], dtype=torch.float64), dim=1)

@@ -12,7 +12,7 @@ GAP = 16
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture with a title above it and, in a second, quieter line or in several, what is to be known of it."""
+    """A picture with a title above it and details in one or more smaller lines."""
 
     image: Image.Image
     title: str

@@ -1,4 +1,4 @@
-"""The figures of a preset as files."""
+"""Write the figures of a preset to files."""
 
 import os
 from pathlib import Path
@@ -15,10 +15,10 @@ from sr_model.system.files import write_atomically
 
 
 def write_architecture(preset: str, scale: int, folder: str | os.PathLike, options: str = "") -> list[Path]:
-    """Write the drawings of encoder, decoder and complete network of a preset, with `options` changed as in `config`.
+    """Draw the encoder, the decoder and the complete network of a preset, with `options` as in `presets.config`.
 
-    Returns <preset>-x<scale>-encoder|decoder|network .svg and .png in `folder`, which is made if missing. Raises
-    ConfigError for unknown names, impossible options, and a folder that cannot be written.
+    Returns <preset>-x<scale>-encoder|decoder|network .svg and .png in `folder`, which is created if missing. Raises
+    ConfigError for unknown names, invalid options, and a folder that cannot be written.
     """
     network = networks.build(presets.config(preset, scale, options))
     changed = ", ".join(part.strip() for part in options.split(",") if part.strip())
@@ -41,9 +41,9 @@ def write_panels(
     weights_folder: str | os.PathLike = weights.SHIPPED,
     device: str = "auto",
 ) -> Path:
-    """Write the five panels of a picture, by the weights of a preset, as <preset>-x<scale>-<picture's name>.png.
+    """Write the five panels of a picture for the weights of a preset, as <preset>-x<scale>-<picture's name>.png.
 
-    Raises WeightsError where there are no such weights, ImageError for pictures that cannot be read or are too small,
+    Raises WeightsError if there are no such weights, ImageError for pictures that cannot be read or are too small,
     ConfigError for unknown names and a folder that cannot be written.
     """
     upscaler = Upscaler.from_preset(preset, scale, device, weights_folder)

@@ -1,4 +1,4 @@
-"""Pictures that explain: what goes into a network, what comes out, and what it should have been."""
+"""Sheets of panels: what goes into a network, what comes out, and what it should have been."""
 
 import math
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from sr_model.networks import Network
 from sr_model.networks.architecture import shape_text
 
 BOX = 480  # pixels; no panel of `five_panels` is wider or higher
-MOST_MAGNIFIED = 12  # times, a picture of few pixels
-ZOOM = 4  # times, the part that is shown below the whole
+MOST_MAGNIFIED = 12  # times: magnification of tiny pictures
+ZOOM = 4  # times: magnification of the part shown below the whole
 LEAST_SHOWN = 120  # pixels that even the smallest picture is magnified to
 LEAST_PART = 24  # pixels of the truth
-SOFTENED = 2  # how many times a picture is shrunk for a network that restores at scale 1
+SOFTENED = 2  # the factor by which a picture is shrunk for a network that restores at scale 1
 
 
 def five_panels(
@@ -31,11 +31,11 @@ def five_panels(
 ) -> Image.Image:
     """Input, bicubic, latent, output and ground truth of a picture that is shrunk and enlarged again by `name`.
 
-    The picture is the truth, laid on white and cut to a multiple of the scale; a network of scale 1 gets it shrunk
-    twofold and enlarged again by bicubic. Below the titles are the sizes and, for bicubic and output, Y-PSNR and SSIM
-    by `evaluation.compare`. The latent is shown by its first three principal components. No panel is larger than
-    box x box pixels; unless the whole is magnified itself, the part in which bicubic errs most follows in a second row,
-    ZOOM times as large. Raises ImageError where a side is shorter than the scale, or than 2 pixels.
+    The picture is the truth, flattened onto white and cropped to a multiple of the scale; a network of scale 1 gets it
+    shrunk twofold and enlarged back by bicubic. Below the titles are the sizes and, for bicubic and output, Y-PSNR and
+    SSIM by `evaluation.compare`. The latent is shown by its first three principal components. No panel is larger than
+    box x box pixels; unless the whole is magnified already, a second row shows the part in which bicubic errs most,
+    ZOOM times as large. Raises ImageError if a side is shorter than the scale, or than 2 pixels.
     """
     upscaler = _upscaler(network)
     times = upscaler.scale if upscaler.scale > 1 else SOFTENED
@@ -43,7 +43,7 @@ def five_panels(
     ways = _Ways(upscaler, low, truth, name)
     w, h = truth.size
     shown = _fitted(w, h, box)
-    reduce = max(1, max(w, h) // ways.step // box)  # of more pixels of the latent nothing could be seen
+    reduce = max(1, max(w, h) // ways.step // box)  # a box cannot show more pixels of the latent
     latent = ways.latent(ways.whole, reduce)
     colours = Colours.of(latent.values)
     rows = [ways.panels(ways.whole, latent, colours, shown)]
@@ -59,10 +59,10 @@ def five_panels(
 
 
 def sample_sheet(model: Network, photos: Sequence[Photo], side: int = 288) -> Image.Image:
-    """A row for each photo, of its central side x side pixels of high resolution, as training shows them at its end.
+    """A row for each photo, of its central side x side pixels of high resolution, as training writes after validation.
 
-    The five panels of `five_panels`, but at scale 1 low, original and prediction. Y-PSNR (dB) and SSIM are those of the
-    part that is shown.
+    The five panels of `five_panels`, or at scale 1 low, original and prediction. Y-PSNR (dB) and SSIM are those of the
+    part shown.
     """
     upscaler = _upscaler(model)
     rows = []
@@ -80,7 +80,7 @@ def sample_sheet(model: Network, photos: Sequence[Photo], side: int = 288) -> Im
 
 
 class _Ways:
-    """A picture on all its ways: low resolution, bicubic, latent, output, truth."""
+    """All versions of a picture: low resolution, bicubic, latent, output, truth."""
 
     def __init__(self, upscaler: Upscaler, low: Picture, truth: Picture, name: str = "autoencoder") -> None:
         """`low` is what the first panel shows; a network of scale 1 gets it enlarged by bicubic."""
@@ -92,7 +92,7 @@ class _Ways:
         self.entering = low if upscaler.scale > 1 else self.bicubic
         self.output = upscaler(self.entering)
         self.step = latent_step(upscaler.model)
-        # Parts of the truth that begin and end on multiples of this are whole pixels of `low` and of the latent.
+        # Regions of the truth on this grid consist of whole pixels of `low` and of the latent.
         self.multiple = math.lcm(upscaler.model.stride * upscaler.scale, self.times)
 
     @property
@@ -101,13 +101,13 @@ class _Ways:
         return Region(0, 0, h, w)
 
     def latent(self, region: Region, reduce: int = 1) -> Latent:
-        """Of a region of the truth."""
+        """The latent of a region of the truth."""
         return latent_of(self.upscaler.model, self.entering.pixels, _divided(region, self.upscaler.scale), reduce)
 
     def panels(
         self, region: Region, latent: Latent, colours: Colours, shown: tuple[int, int], of: str = ""
     ) -> list[Panel]:
-        """The five panels of a region of the truth, each of the size `shown`, (width, height)."""
+        """The five panels of a region of the truth, each shown at the size `shown`, (width, height)."""
         size = region.right - region.left, region.bottom - region.top
         truth = _cut(self.truth, region)
 
@@ -154,11 +154,11 @@ def _cut(picture: Picture, region: Region) -> Picture:
 
 
 def _image(picture: Picture) -> Image.Image:
-    return to_pil(replace(picture, icc_profile=None)).convert("RGB")  # the sheet has one profile for all
+    return to_pil(replace(picture, icc_profile=None)).convert("RGB")  # the sheet has a single profile
 
 
 def _shown(image: Image.Image, times: int, size: tuple[int, int], shown: tuple[int, int]) -> Image.Image:
-    """Pixels repeated `times`, cut to a size, then enlarged by repeating or made smaller smoothly. (width, height)."""
+    """Repeat pixels `times`, crop to `size`, resize to `shown`, (width, height): up by repeating, down smoothly."""
     if times > 1:
         image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST).crop((0, 0, *size))
     if shown[0] >= size[0] and shown[1] >= size[1]:
@@ -167,7 +167,7 @@ def _shown(image: Image.Image, times: int, size: tuple[int, int], shown: tuple[i
 
 
 def _fitted(w: int, h: int, box: int) -> tuple[int, int]:
-    """(width, height) at which a picture fills the box: small ones magnified by a whole number, large ones shrunk."""
+    """(width, height) that fits the box: small pictures are magnified by a whole number, large ones shrunk."""
     longest = max(w, h)
     if longest <= box:
         times = min(box // longest, max(MOST_MAGNIFIED, LEAST_SHOWN // longest))
@@ -185,11 +185,11 @@ def _central_part(ways: _Ways, side: int) -> Region:
 
 
 def _telling_part(ways: _Ways, shown: tuple[int, int]) -> Region:
-    """Where bicubic errs most: a part that is about as large as `shown` when it is magnified ZOOM times."""
+    """The region in which bicubic errs most, of about the size `shown` when magnified ZOOM times."""
     m = ways.multiple
     w, h = ways.truth.size
     cw, ch = (min(max(s // ZOOM, LEAST_PART), n) // m * m or n for s, n in zip(shown, (w, h), strict=True))
-    # The squared error of green, which is most of the luma, summed over squares that a part may begin at.
+    # The squared error of green, which dominates luma, summed over the squares of the grid.
     my, mx = min(m, h), min(m, w)
     rows = []
     for top in range(0, h - h % my, my):
@@ -205,7 +205,7 @@ def _telling_part(ways: _Ways, shown: tuple[int, int]) -> Region:
 
 
 def _draw_frame(image: Image.Image, region: Region, ratio: float) -> None:
-    """Around a region; in black and white, so that it is seen on every colour."""
+    """Draw a frame around a region, black and white so that it is visible on every colour."""
     left, top, right, bottom = (round(side * ratio) for side in (region.left, region.top, region.right, region.bottom))
     left, top = max(left, 3), max(top, 3)
     right, bottom = min(right, image.width - 3), min(bottom, image.height - 3)
@@ -216,11 +216,11 @@ def _draw_frame(image: Image.Image, region: Region, ratio: float) -> None:
 
 
 def degradation_sheet(picture: Picture, scale: int, seed: int, count: int = 8, side: int = 384) -> Image.Image:
-    """The centre of a picture and `count` low resolutions of it by `photo`, each under the steps that were drawn.
+    """The centre of a picture and `count` low resolutions of it by `photo`, each with the steps that were drawn.
 
-    `side`: pixels of the high resolution that are shown, each way. The low ones are enlarged by repeating pixels. In
-    the captions, a resizing has its width, a blur its sigmas in pixels of the picture at that step, and noise its shot
-    noise (levels of 255) + read noise (thousandths of white).
+    `side` is the side of the high resolution that is shown, in pixels. The low ones are enlarged by repeating pixels.
+    The captions give the width of a resize, the sigmas of a blur in pixels of the picture at that step, and of noise
+    the shot noise (levels of 255) + read noise (thousandths of white).
     """
     w, h = picture.size
     cw, ch = (min(side, n) // scale * scale for n in (w, h))

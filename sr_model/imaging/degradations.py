@@ -1,8 +1,8 @@
 """High -> low resolution as photos of phones and pictures of the web have it: blur, resizing, noise and JPEG.
 
 In the spirit of BSRGAN (Zhang et al. 2021), which shuffles the operations, and Real-ESRGAN (Wang et al. 2021), with
-milder ranges: a person should still find the result worth enlarging. Each operation has a share of pictures that it
-happens to, so that about one picture in thirty is left clean and equals `resampling.shrink`.
+milder ranges: a person should still find the result worth enlarging. Each operation is applied to a share of the
+pictures, so about one picture in thirty stays clean and equals `resampling.shrink`.
 
 | operation | share | what is drawn |
 |---|---|---|
@@ -13,9 +13,9 @@ happens to, so that about one picture in thirty is left clean and equals `resamp
 | JPEG | 0.4 | quality 45 to 95, colour halved (4:2:0) or full (4:4:4) |
 | JPEG once more | 0.5 | the same, always last: as it is saved or uploaded |
 
-All but the last are in random order, and so happen to a large, small or half-shrunk picture. Sigmas and sides are
-drawn log-uniformly, so that mild ones are as likely as strong ones. Nothing shifts the picture: kernels are symmetric,
-and each resizing maps the whole extent to the whole extent.
+All but the last are applied in random order, so each may see the picture before, between or after the resizes. Sigmas
+and sides are drawn log-uniformly, so mild ones are as likely as strong ones. Nothing shifts the picture: kernels are
+symmetric, and each resize maps the whole extent to the whole extent.
 """
 
 import math
@@ -47,7 +47,7 @@ JPEG_HALVED_SHARE = 0.7  # of the JPEGs: colour at half the resolution
 
 
 def photo(high: Tensor, scale: int, rng: np.random.Generator) -> Tensor:
-    """Make the low resolution of a photo by operations that `rng` draws; all that is random comes from it.
+    """Make the low resolution of a photo by random operations; `rng` is the only source of randomness.
 
     (1, 3, H, W) in [0, 1] -> (1, 3, H / scale, W / scale), rounded to 8 bits. `scale` must divide H and W. At scale 1
     the picture keeps its size, and may have been smaller in between.
@@ -57,8 +57,8 @@ def photo(high: Tensor, scale: int, rng: np.random.Generator) -> Tensor:
 
 
 def apply(high: Tensor, steps: list[Step]) -> Tensor:
-    """Do the steps that `draw` returned, and round to 8 bits."""
-    low = high.contiguous()  # other memory layouts are resized with other roundings
+    """Apply the steps that `draw` returned, and round to 8 bits."""
+    low = high.contiguous()  # other memory layouts round differently when resized
     for step in steps:
         low = step(low)
     return to_8bit(low)
@@ -99,7 +99,7 @@ def _draw_resizes(low: tuple[int, int], scale: int, rng: np.random.Generator) ->
     least = DETOUR_LEAST if scale > 1 else DETOUR_LEAST_AT_SCALE_1
     factor = _log_uniform(least, scale, rng)
     between = (max(1, round(low[0] * factor)), max(1, round(low[1] * factor)))
-    # Area would enlarge to blocks.
+    # Area resampling would enlarge pixels to blocks.
     last = FILTERS if factor > 1 else FILTERS[1:]
     return [Resize(between, str(rng.choice(FILTERS))), Resize(low, str(rng.choice(last)))]
 

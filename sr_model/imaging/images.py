@@ -10,7 +10,7 @@ from typing import BinaryIO, TypeVar
 
 import numpy as np
 
-# Only to be there: without these two, Pillow would load its forty others when the first picture is opened.
+# Imported for their side effect: without these two, opening the first picture loads all of Pillow's forty plugins.
 import PIL.AvifImagePlugin
 import PIL.WebPImagePlugin  # noqa: F401
 import torch
@@ -22,7 +22,7 @@ from sr_model.system.files import write_atomically
 
 Result = TypeVar("Result")
 
-# An allowlist: Pillow knows some forty more, and among them are formats that run programs or take seconds to refuse.
+# An allowlist: Pillow reads some forty more formats, a few of which run programs or take seconds to refuse a file.
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "AVIF")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".avif")
 WRITABLE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
@@ -48,7 +48,7 @@ _DECODE_ERRORS = (
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture, as a person sees it: turned upright, with nothing hidden in it but its colour profile."""
+    """A decoded picture: upright, with no metadata but its colour profile."""
 
     pixels: np.ndarray  # (H, W, 3) RGB, uint8 or uint16; grey pictures have three equal channels
     alpha: np.ndarray | None = None  # (H, W), of the same type
@@ -63,10 +63,10 @@ class Picture:
 
 
 def open_image(source: str | os.PathLike | bytes | BinaryIO, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode the first frame of an image file, turned upright as its EXIF orientation says.
+    """Decode the first frame of an image file and apply its EXIF orientation.
 
-    Only FORMATS are tried, and the size in the header is checked before anything is decoded. Raises ImageError with
-    a sentence for everything else: not an image, cut off, damaged, too many pixels, no such file.
+    Only FORMATS are tried, and the size in the header is checked before anything is decoded. Raises ImageError for
+    everything else: not an image, truncated, damaged, too many pixels, no such file.
     """
 
     def decode(image: Image.Image) -> Image.Image:
@@ -100,7 +100,7 @@ def _opened(
         raise ImageError("There is no such file.") from None
     except (IsADirectoryError, PermissionError) as error:
         raise ImageError(f"The file cannot be read: {error.strerror}.") from None
-    except Image.DecompressionBombError:  # Pillow's own limit, which is higher
+    except Image.DecompressionBombError:  # Pillow's own, higher limit
         raise ImageError(f"The picture has too many pixels; {_limit(max_pixels)}") from None
     except UnidentifiedImageError:
         raise ImageError(
@@ -140,7 +140,7 @@ def from_pil(image: Image.Image) -> Picture:
 
 def to_pil(picture: Picture) -> Image.Image:
     """The inverse of `from_pil`: mode L, LA, RGB, RGBA or I;16, with the colour profile and nothing else."""
-    # The network sees three equal channels of a grey picture and may return them a level apart.
+    # For a grey picture the network sees three equal channels, and may return them a level apart.
     pixels = mean_channel(picture.pixels) if picture.grey else picture.pixels
     alpha = picture.alpha
     if pixels.dtype == np.uint16 and not (picture.grey and alpha is None):
@@ -169,7 +169,7 @@ def to_array(x: Tensor, dtype: type | np.dtype = np.uint8) -> np.ndarray:
     """(1, C, H, W) in [0, 1] -> (H, W, C), or (H, W) for one channel; clamped, then rounded to the type's levels."""
     levels = np.iinfo(dtype).max
     rounded = x[0].mul(levels).round_().clamp_(0, levels)
-    if np.dtype(dtype) == np.uint8:  # the one type of these that torch converts to, with all threads
+    if np.dtype(dtype) == np.uint8:  # the only one of these types that torch can convert to, using all threads
         rounded = rounded.to(torch.uint8)
     array = rounded.permute(1, 2, 0).contiguous().cpu().numpy().astype(dtype, copy=False)
     return array[..., 0] if array.shape[2] == 1 else array
@@ -182,7 +182,7 @@ def mean_channel(pixels: np.ndarray) -> np.ndarray:
 
 
 def without_alpha(picture: Picture) -> Picture:
-    """The picture laid on white, for measuring and training."""
+    """The picture flattened onto white, for measuring and training."""
     if picture.alpha is None:
         return picture
     levels = np.iinfo(picture.pixels.dtype).max
@@ -194,7 +194,7 @@ def without_alpha(picture: Picture) -> Picture:
 def bleed_colours(picture: Picture) -> Picture:
     """Give fully transparent pixels the colour of what is visible nearby.
 
-    What a file stores there is arbitrary, often black, and would seep into the visible edge when enlarged.
+    What a file stores there is arbitrary, often black, and would bleed into visible edges when enlarged.
     """
     if picture.alpha is None or picture.alpha.all() or not picture.alpha.any():
         return picture
@@ -210,15 +210,15 @@ def bleed_colours(picture: Picture) -> Picture:
 
 
 def encode(image: Image.Image, suffix: str = ".png") -> bytes:
-    """The bytes of a file, by its ending: PNG and WebP without loss, JPEG at quality 95, laid on white.
+    """Encode as the suffix says: lossless PNG or WebP, or JPEG at quality 95, flattened onto white.
 
-    Nothing is kept but pixels and the colour profile: EXIF may hold the place where the photo was taken. PNG settings
-    are those that write 4 megapixels in a fifth of the time that Pillow's defaults take, and no larger.
+    Only pixels and the colour profile are kept: EXIF may hold the place where the photo was taken. The PNG settings
+    encode 4 megapixels in a fifth of the time of Pillow's defaults, and files are no larger.
     """
     check_size(image.size, suffix)
     if image.mode not in ("L", "LA", "RGB", "RGBA", "I;16"):
         image = to_pil(from_pil(image))
-    if image.mode == "I;16" and suffix != ".png":  # the others have 8 bits
+    if image.mode == "I;16" and suffix != ".png":  # the other formats have 8 bits
         image = _with_profile(Image.fromarray(_to_uint8(np.asarray(image))), image.info.get("icc_profile"))
     buffer = io.BytesIO()
     profile = image.info.get("icc_profile")
@@ -233,10 +233,10 @@ def encode(image: Image.Image, suffix: str = ".png") -> bytes:
 
 
 def save(image: Image.Image, path: str | os.PathLike) -> None:
-    """Write PNG, lossless WebP or JPEG, as the name's ending says, whole or not at all; missing folders are made.
+    """Write PNG, lossless WebP or JPEG atomically, as the suffix says; missing folders are created.
 
-    Raises ImageError where the ending is not one of WRITABLE_SUFFIXES, the format cannot hold the picture, or the
-    folder cannot be written.
+    Raises ImageError if the suffix is not one of WRITABLE_SUFFIXES, the format cannot hold the picture, or the folder
+    cannot be written.
     """
     path = Path(path)
     check_writable(path)
@@ -250,7 +250,7 @@ def save(image: Image.Image, path: str | os.PathLike) -> None:
 
 
 def check_size(size: tuple[int, int], suffix: str) -> None:
-    """Raise ImageError where a format, by its ending, cannot hold a picture of (width, height) pixels."""
+    """Raise ImageError if the format of a suffix cannot hold a picture of (width, height) pixels."""
     limit = LONGEST_SIDE.get(suffix.lower())
     if limit and max(size) > limit:
         raise ImageError(
@@ -260,7 +260,7 @@ def check_size(size: tuple[int, int], suffix: str) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Raise ImageError unless the name's ending is one that `save` writes."""
+    """Raise ImageError unless `save` can write the suffix."""
     if path.suffix.lower() not in WRITABLE_SUFFIXES:
         raise ImageError(
             f"Cannot write {path.name!r}: its ending must be one of {', '.join(WRITABLE_SUFFIXES)} "
@@ -269,7 +269,7 @@ def check_writable(path: Path) -> None:
 
 
 def find_images(folder: str | os.PathLike) -> list[Path]:
-    """All files below a folder whose ending is in SUFFIXES, sorted; hidden files and folders are passed over."""
+    """All files below a folder with a suffix in SUFFIXES, sorted; hidden files and folders are skipped."""
     folder = Path(folder)
     return sorted(
         path

@@ -9,12 +9,11 @@ from torch.nn import functional as F
 from sr_model.imaging.resampling import to_8bit
 
 DEFINITION = (
-    "PSNR and SSIM, higher is better for both: on the luma Y of ITU-R BT.601 (16 to 235), of pictures rounded to "
-    "8 bits, with as many border pixels cut off as the scale, and 2 at x1. PSNR is at most 80 dB, that of equal "
-    "pictures."
+    "PSNR and SSIM, higher is better: of the luma Y of ITU-R BT.601 (16 to 235), on pictures rounded to 8 bits, with "
+    "as many border pixels cropped as the scale (2 at x1). PSNR is capped at 80 dB, the value for equal pictures."
 )
 
-MOST_PSNR = 80.0  # dB; infinity would make every mean infinite, and JSON has no word for it
+MOST_PSNR = 80.0  # dB; infinity would make every mean infinite, and JSON cannot express it
 SSIM_STRIP = 256  # rows
 LUMA_RANGE = 235 - 16
 
@@ -40,7 +39,7 @@ def ssim(x: Tensor, y: Tensor, data_range: float = 255.0) -> float:
     """
     _check(x, y)
     h, w = x.shape[-2:]
-    # The window is separable, and each side shrinks by itself on tiny pictures.
+    # The window is separable, and on tiny pictures each side shrinks separately.
     columns = _gaussian(min(11, h - 1 + h % 2), x).view(1, 1, -1, 1)
     rows = _gaussian(min(11, w - 1 + w % 2), x).view(1, 1, 1, -1)
 
@@ -56,7 +55,7 @@ def ssim(x: Tensor, y: Tensor, data_range: float = 255.0) -> float:
         return luminance * (2 * covariance + c2) / (var_x + var_y + c2)
 
     x, y = (t.double().flatten(0, 1).unsqueeze(1) for t in (x, y))  # (N * C, 1, H, W)
-    # In strips of rows: the map of a large picture and all that it is made of would take gigabytes.
+    # In strips of rows: for a large picture, the whole map and its intermediate results would take gigabytes.
     overlap = columns.shape[2] - 1
     total, count = 0.0, 0
     for top in range(0, h - overlap, SSIM_STRIP):
@@ -69,10 +68,10 @@ def ssim(x: Tensor, y: Tensor, data_range: float = 255.0) -> float:
 def score(prediction: Tensor, reference: Tensor, scale: int) -> tuple[float, float]:
     """PSNR (dB) and SSIM of two (N, 3, H, W) RGB pictures in [0, 1] by DEFINITION.
 
-    A border is left on where a side would have no pixel without it.
+    No border is cropped from a side that would have no pixels left.
     """
     _check(prediction, reference)
-    # At x1 as at x2, so that restoring what was enlarged twice compares with enlarging it.
+    # At x1 the border of x2, so that restoring a picture enlarged twofold compares with enlarging it.
     border = scale if scale > 1 else 2
     x, y = (_crop(luma(to_8bit(t)), border) for t in (prediction, reference))
     return psnr(x, y), ssim(x, y)

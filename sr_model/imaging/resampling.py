@@ -18,7 +18,7 @@ def to_8bit(x: Tensor) -> Tensor:
 
 
 def crop_to_multiple(x: Tensor, scale: int) -> Tensor:
-    """Cut (..., H, W) at the bottom and right to the largest sizes that `scale` divides."""
+    """Crop (..., H, W) at the bottom and right to the largest multiples of `scale`."""
     h, w = x.shape[-2:]
     return x[..., : h - h % scale, : w - w % scale]
 
@@ -35,7 +35,7 @@ def shrink(x: Tensor, scale: int) -> Tensor:
 
 
 def enlarge(x: Tensor, scale: int) -> Tensor:
-    """Bicubic (a = -0.5), rounded to 8 bits: what everything here is compared with.
+    """Bicubic (a = -0.5), rounded to 8 bits: the baseline of every comparison here.
 
     (N, C, H, W) -> (N, C, scale * H, scale * W).
     """
@@ -44,7 +44,7 @@ def enlarge(x: Tensor, scale: int) -> Tensor:
 
 
 def soften(x: Tensor, factor: int) -> Tensor:
-    """The picture shrunk `factor` times and enlarged again to its own size, both by bicubic: what x1 restores."""
+    """Shrink the picture `factor` times and enlarge it back, both by bicubic: the input that x1 restores."""
     h, w = x.shape[-2:]
     small = to_8bit(bicubic(x, (max(1, h // factor), max(1, w // factor))))
     return to_8bit(bicubic(small, (h, w)))

@@ -1,6 +1,7 @@
-"""Cut a picture into tiles, work on each with a margin, and put the results together without a seam.
+"""Process a picture in tiles with margins, so that the joined results equal the whole.
 
-Knows no model: `tiled` takes any function from (N, C, h, w) to (N, C, scale * h, scale * w) whose operations are local.
+Independent of any model: `tiled` takes any function from (N, C, h, w) to (N, C, scale * h, scale * w) whose operations
+are local.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from sr_model.errors import MemoryLimitError
 
-SMALLEST = 32  # pixels a side: where even such tiles do not fit, nothing does
+SMALLEST = 32  # pixels a side: if even such tiles do not fit, nothing does
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Region:
     right: int
 
     def grow(self, margin: int, h: int, w: int) -> "Region":
-        """The region with `margin` more on each side, cut at the borders of an h x w picture."""
+        """The region with `margin` more on each side, clipped to an h x w picture."""
         return Region(
             max(0, self.top - margin),
             max(0, self.left - margin),
@@ -57,11 +58,11 @@ def tiles(h: int, w: int, size: int, stride: int = 1) -> list[Region]:
 def tiled(
     function: Callable[[Tensor], Tensor], x: Tensor, size: int, margin: int, stride: int
 ) -> Iterator[tuple[Region, Tensor, int]]:
-    """Yield each tile's region of `x` (N, C, H, W), `function`'s result cut to the region, and how many are to come.
+    """Yield each tile's region of `x` (N, C, H, W), `function`'s result for that region, and how many tiles are left.
 
     `margin` must be at least the function's receptive field, measured in pixels of `x`, and `stride` its total stride:
-    then what is yielded equals the same region of `function(x)`. The margin is cut off, never blended. Where CUDA's
-    memory does not suffice, tiles are halved until it does. Raises MemoryLimitError when SMALLEST is too large.
+    each result then equals the same region of `function(x)`. The margin is cropped, never blended. If CUDA runs out of
+    memory, tiles are halved until they fit. Raises MemoryLimitError if tiles of SMALLEST do not.
     """
     if size < 1 or size % stride:
         raise ValueError(f"the tile size is {size}; it must be a positive multiple of the stride {stride}")
@@ -75,7 +76,7 @@ def tiled(
             y = function(window.of(x))
         except torch.OutOfMemoryError:
             y = None
-        if y is None:  # outside of the handler, whose traceback keeps the failed work's tensors alive
+        if y is None:  # outside the handler, whose traceback keeps the tensors of the failed attempt alive
             size = _smaller(size, stride)
             torch.cuda.empty_cache()
             todo = [part for old in [*todo, region] for part in _split(old, size, stride)]
@@ -85,7 +86,7 @@ def tiled(
 
 
 def _starts(length: int, size: int, stride: int) -> list[int]:
-    """Where the parts of a side begin: as few as fit, and no thin one at the end, whose margins cost as much."""
+    """Where the parts of a side begin: as few as possible, nearly equal, as a thin last one has the same margins."""
     count = -(-length // size)
     step = -(-length // (count * stride)) * stride
     return list(range(0, length, step))
@@ -102,8 +103,8 @@ def _split(region: Region, size: int, stride: int) -> list[Region]:
 def _smaller(size: int, stride: int) -> int:
     if size <= SMALLEST:
         raise MemoryLimitError(
-            f"The device's memory does not suffice, not even for tiles of {size} pixels. "
-            "Close what else uses it, or work on the CPU (--device cpu)."
+            f"The device runs out of memory even with tiles of {size} pixels. "
+            "Close other programs that use it, or work on the CPU (--device cpu)."
         )
     half = size // 2
     return max(half - half % stride, stride)

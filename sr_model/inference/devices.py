@@ -1,4 +1,4 @@
-"""Which device there is and what it can do."""
+"""Which devices there are and what they can do."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ DEVICES = ("auto", "cuda", "mps", "cpu")
 def choose_device(name: str = "auto") -> torch.device:
     """The device of a name in DEVICES; `auto` is CUDA, else Apple's GPU (MPS), else the CPU.
 
-    Raises ConfigError for other names and for a device that is not there.
+    Raises ConfigError for other names and for a device that is not available.
     """
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
@@ -26,7 +26,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def supports_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 arithmetic is in the hardware, where it doubles the speed of training."""
+    """Whether the hardware has bfloat16 arithmetic, which doubles the speed of training."""
     if device.type == "mps":
         return False
     if device.type == "cuda":
@@ -36,12 +36,12 @@ def supports_bfloat16(device: torch.device) -> bool:
 
 
 def limit_threads() -> None:
-    """Let torch use no more threads than this process has processors: it counts the host's, a container has fewer."""
+    """Limit torch to the processors this process may use: it counts the host's, and a container may have fewer."""
     torch.set_num_threads(min(torch.get_num_threads(), available_cpus()))
 
 
 def available_cpus() -> int:
-    """Processors this process may use: the least of its affinity and its cgroup's quota."""
+    """Processors this process may use: the lower of its affinity and its cgroup's quota."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -53,7 +53,7 @@ def available_cpus() -> int:
 
 
 def describe(device: torch.device) -> str:
-    """For people: the name of the graphics card, or the number of processors."""
+    """For display: the name of the graphics card, or the number of CPU threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "mps":

@@ -1,7 +1,7 @@
 """What runs a network's body: torch on CUDA, torch on the CPU, or OpenVINO on the CPU, behind one call.
 
-All agree within one level of 8 bits on the output. Everything around the body (bicubic, padding, rounding) is torch's
-in float32 and the same for all.
+Their outputs agree to within one level of 255. Everything around the body (bicubic, padding, rounding) is done by torch
+in float32, the same for all.
 """
 
 import logging
@@ -19,16 +19,16 @@ from sr_model.networks import Network
 log = logging.getLogger(__name__)
 
 ENGINES = ("auto", "torch", "openvino")
-# Kernels that OpenVINO keeps ready, one per layer and shape: enough for the two or three shapes of tiles that a large
-# picture has. By default it keeps 5,000, and a process that sees pictures of all sizes grows by a megabyte a size.
+# Kernels that OpenVINO keeps compiled, one per layer and shape: enough for the two or three tile shapes of a large
+# picture. Its default is 5,000, with which a process that sees pictures of all sizes grows by a megabyte a size.
 KERNELS_KEPT = 64
-HALF_LEVEL = 0.5 / 255  # a change of this size moves no rounded value by more than one level
+HALF_LEVEL = 0.5 / 255  # a smaller change moves no rounded value by more than one level
 
 
 class Engine(Protocol):
     """Runs a network's `body`: (1, C, H, W) float32 on `device` -> (1, 3, H', W') float32 on the CPU or `device`.
 
-    When it returns, the work is done. May be called from several threads; one call is worked on at a time.
+    The work is done when it returns. It may be called from several threads; calls are processed one at a time.
     """
 
     name: str
@@ -40,8 +40,8 @@ class Engine(Protocol):
 def load(network: Network, device: str = "auto", engine: str = "auto") -> Engine:
     """The fastest engine for a network on a device, or the one asked for, ready to run.
 
-    auto is torch on CUDA and OpenVINO on the CPU. Where OpenVINO is missing or cannot compile the network, torch takes
-    over and a warning is logged. Raises ConfigError for unknown names and for OpenVINO on CUDA.
+    auto is torch on GPUs and OpenVINO on the CPU. If OpenVINO is missing or cannot compile the network, torch takes
+    over and a warning is logged. Raises ConfigError for unknown names and for OpenVINO on a GPU.
     """
     if engine not in ENGINES:
         raise ConfigError(f"There is no engine {engine!r}; choose one of: {', '.join(ENGINES)}.")
@@ -56,7 +56,7 @@ def load(network: Network, device: str = "auto", engine: str = "auto") -> Engine
         except ImportError as error:
             missing = isinstance(error, ModuleNotFoundError) and error.name == "openvino"
             reason = "is not installed (pip install openvino)" if missing else f"cannot be imported ({_line(error)})"
-        except Exception as error:  # whatever a compiler may raise; torch can do all that it can, only slower
+        except Exception as error:  # whatever a compiler may raise; torch can do the same, only slower
             reason = f"cannot compile this network ({_line(error)})"
         log.warning("OpenVINO %s: torch is used instead, which is slower and gives the same pictures.", reason)
     return TorchEngine(network, place)
@@ -67,7 +67,7 @@ def _line(error: Exception) -> str:
 
 
 class TorchEngine:
-    """Channels-last convolutions, which take half of the time; half precision on CUDA where it changes no picture."""
+    """Channels-last convolutions, which halve the time; half precision on CUDA if it changes no picture."""
 
     name = "torch"
 
@@ -81,14 +81,14 @@ class TorchEngine:
         with self._lock, torch.inference_mode(), torch.autocast(self.device.type, torch.float16, enabled=self.half):
             y: Tensor = self._network.body(x.to(memory_format=torch.channels_last)).float()
             if self.device.type == "cuda":
-                torch.cuda.synchronize(self.device)  # CUDA only takes orders, and who timed them would time nothing
+                torch.cuda.synchronize(self.device)  # CUDA only queues work, and timing that would measure nothing
             return y
 
 
 def half_precision_error(network: Network, device: torch.device) -> float:
-    """The largest difference that float16 makes to the network's body on noise of full contrast, in [0, 1].
+    """The largest change that float16 makes to the output of the body on full-contrast noise, in [0, 1].
 
-    Noise is harder than photos: every edge is as steep as can be.
+    Noise is harder than photos: every edge is as steep as possible.
     """
     generator = torch.Generator().manual_seed(0)
     noise = torch.randint(0, 256, (1, 3, 32, 32), generator=generator) / 255
@@ -100,9 +100,9 @@ def half_precision_error(network: Network, device: torch.device) -> float:
 
 
 class OpenVinoEngine:
-    """Compiled once, for every size: kernels for a new shape take it a tenth of a second, if any.
+    """Compiled once for all sizes; the kernels for a new shape take at most a tenth of a second.
 
-    Measured on two cores, a model with fixed sides is at most 3 % faster, and it would need every tile to have them.
+    Measured on two cores, a model with fixed sides is at most 3 % faster, and would need all tiles to have that size.
     """
 
     name = "openvino"
@@ -112,7 +112,7 @@ class OpenVinoEngine:
         import openvino
 
         config = {
-            "INFERENCE_PRECISION_HINT": "f32",  # else bfloat16 where the processor has it, which is up to 3 levels off
+            "INFERENCE_PRECISION_HINT": "f32",  # the default, bfloat16 if the processor has it, is up to 3 levels off
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": available_cpus(),
             "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT,
@@ -139,8 +139,7 @@ class _Body(nn.Module):
 def _converted(network: Network) -> Any:  # openvino.Model, of a package that may be missing
     """The network's body as OpenVINO's model, with free height and width.
 
-    By OpenVINO's PyTorch frontend, as `openvino.convert_model` does; that function would also report each use to its
-    makers over the network.
+    It uses OpenVINO's PyTorch frontend, as `openvino.convert_model` does; that function would also send telemetry.
     """
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch import ConversionExtension
@@ -149,21 +148,21 @@ def _converted(network: Network) -> Any:  # openvino.Model, of a package that ma
 
     x = network.prepare(torch.zeros(1, 3, 16, 16))
     with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # OpenVINO traces by torch.jit, which torch calls deprecated
+        warnings.simplefilter("ignore")  # OpenVINO traces with torch.jit, which torch has deprecated
         decoder = TorchScriptPythonDecoder(_Body(network.cpu().eval()), example_input=(x,))
         frontend = FrontEndManager().load_by_framework("pytorch")
         frontend.add_extension(ConversionExtension("aten::pixel_shuffle", _depth_to_space))
         model = frontend.convert(frontend.load(decoder))
     model.reshape([1, x.shape[1], -1, -1])
     passes = Manager()
-    passes.register_pass(ConstantFolding())  # else 8-bit networks are not known as such, and run in float32
+    passes.register_pass(ConstantFolding())  # otherwise 8-bit networks are not recognised, and run in float32
     passes.run_passes(model)
     _round_once(model)
     return model
 
 
 def _round_once(model: Any) -> None:
-    """Remove each rounding of what is already rounded to the same levels: it changes nothing and costs a pass."""
+    """Remove roundings of what is already rounded to the same levels: they change nothing and cost a pass each."""
 
     def levels(node: Any) -> list[Any]:
         return [node.get_attributes()["levels"], *(node.input_value(i).get_node().data.tolist() for i in range(1, 5))]
@@ -176,7 +175,7 @@ def _round_once(model: Any) -> None:
 
 
 def _depth_to_space(context: Any) -> Any:
-    """A pixel shuffle as the one operation that it is; the frontend's own way is a transpose, which is far slower."""
+    """A pixel shuffle as a single operation; the frontend would make a transpose of it, which is far slower."""
     from openvino import opset13
 
     return opset13.depth_to_space(context.get_input(0), "depth_first", context.get_values_from_const_input(1)).outputs()

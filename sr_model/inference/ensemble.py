@@ -1,4 +1,4 @@
-"""The geometric self-ensemble: a better picture by eight looks at it."""
+"""The geometric self-ensemble: a better result from eight passes."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ QUALITIES = ("normal", "max")
 class SelfEnsemble:
     """An engine's mean over the 8 flips and quarter turns of its input (Timofte et al. 2016).
 
-    A network sees each of them a little differently, so the mean is nearer to the truth, at 8 times the time.
+    The network responds to each a little differently, and the mean is nearer to the truth, for 8 times the time.
     """
 
     def __init__(self, engine: Engine) -> None:

@@ -1,4 +1,4 @@
-"""`Upscaler`: the one contract that the page, the command line and the library share."""
+"""`Upscaler`: the one interface that the page, the command line and the library share."""
 
 import os
 import time
@@ -24,41 +24,41 @@ from sr_model.inference.mapping import mapped
 from sr_model.models import weights
 from sr_model.networks import Network, presets
 
-# Sides of tiles in input pixels: smaller ones spend more on margins, larger ones take more memory and answer later.
+# Tile sides in input pixels: smaller tiles spend more on margins, larger ones take more memory and respond later.
 TILES = (256, 384, 512, 640)
-LAYER_BYTES = 100_000_000  # of a tile's largest layer; some four such are alive at a time
+LAYER_BYTES = 100_000_000  # of a tile's largest layer; about four of these are alive at a time
 
 
 @dataclass(frozen=True)
 class Step(Generic[ImageLike]):
-    """How far an enlargement has come; the pictures are there when `done` equals `total`."""
+    """The progress of an enlargement; the pictures are set once `done` equals `total`."""
 
     done: int  # tiles
     total: int
-    seconds: float  # that the network itself took so far
+    seconds: float  # spent in the network so far
     result: ImageLike | None = None
-    bicubic: ImageLike | None = None  # what bicubic alone makes, where it was asked for
+    bicubic: ImageLike | None = None  # the plain bicubic enlargement, if requested
 
 
 class Upscaler:
-    """Enlarges pictures of any size from 1x1 and of any mode by one preset at one scale.
+    """Enlarges pictures of any mode and any size from 1x1, with one preset at one scale.
 
     >>> upscaler = Upscaler.from_preset("base", scale=2)
-    >>> large = upscaler(small)  # a PIL image or an array, as `small` is
+    >>> large = upscaler(small)  # a PIL image or an array, like `small`
 
-    Alpha, grey, 16-bit grey and the colour profile are kept. Large pictures are cut into tiles whose margin is the
-    network's receptive field, so that the result does not depend on them.
+    Alpha, grey, 16-bit grey and the colour profile are kept. Large pictures are processed in tiles, whose margin
+    is the network's receptive field, so tiling does not change the result.
     """
 
     def __init__(
         self, model: Network, device: str = "auto", tile: int = 0, engine: str = "auto", quality: str = "normal"
     ) -> None:
-        """`tile` is the largest side of a tile in input pixels, 0 the best for the network.
+        """`tile` is the largest side of a tile in input pixels; 0 picks the best for the network.
 
-        `quality` max takes the mean over 8 flips and quarter turns, at 8 times the time.
+        `quality` "max" averages over 8 flips and quarter turns, in 8 times the time.
 
-        Raises ConfigError as `engines.load` does, for a tile that is no multiple of the network's stride, and for an
-        unknown quality.
+        Raises ConfigError as `engines.load` does, for a tile that is not a multiple of the network's stride, and for
+        an unknown quality.
         """
         if quality not in QUALITIES:
             raise ConfigError(f"There is no quality {quality!r}; choose one of: {', '.join(QUALITIES)}.")
@@ -86,25 +86,26 @@ class Upscaler:
 
         `device` is auto, cuda, mps or cpu; `engine` is auto, torch or openvino; `tile` and `quality` as above.
 
-        Raises ConfigError for unknown names and WeightsError where weights are missing or damaged.
+        Raises ConfigError for unknown names and WeightsError if weights are missing or damaged.
         """
         model, _ = weights.load(preset, presets.default_scale(preset) if scale is None else scale, folder)
         return cls(model, device, tile, engine, quality)
 
     def __call__(self, image: ImageLike) -> ImageLike:
-        """The image `scale` times larger on each side, in the kind it came in: a PIL image, an array, or a `Picture`.
+        """The image `scale` times larger on each side, in the kind that was given: PIL image, array or `Picture`.
 
         Arrays are (H, W), (H, W, 3) or (H, W, 4) of uint8 or uint16. Raises ImageError for other arrays and for modes
-        of 32 bits per channel, and MemoryLimitError where CUDA's memory does not suffice for the smallest tiles.
+        with 32 bits per channel, and MemoryLimitError if CUDA runs out of memory even with the smallest tiles.
         """
         *_, last = self.steps(image)
         assert last.result is not None, "an enlargement ends with its result"
         return last.result
 
     def steps(self, image: ImageLike, with_bicubic: bool = False) -> Iterator[Step[ImageLike]]:
-        """Enlarge tile by tile, yielding before the first and after each: stop asking, and the work stops.
+        """Enlarge tile by tile, yielding before the first and after each one; abandon the generator to stop the work.
 
-        Takes and raises what a call does. `with_bicubic` also gives what bicubic makes, for no more than its memory.
+        Accepts and raises what a call does. `with_bicubic` also returns the bicubic enlargement, at the cost of its
+        memory only.
         """
         picture, back = as_picture(image)
         seconds = 0.0
@@ -153,7 +154,7 @@ class Upscaler:
         return _completed(picture, pixels, self.scale)
 
     def warm_up(self) -> None:
-        """Enlarge a tile of nothing, so that the first picture does not wait for memory and kernels."""
+        """Enlarge an empty tile, so that the first picture does not wait for memory and kernels."""
         self(Picture(np.zeros((self.tile, self.tile, 3), np.uint8)))
 
 
@@ -163,7 +164,7 @@ def best_tile(model: Network) -> int:
 
 
 def enlarge_bicubic(picture: Picture, scale: int) -> Picture:
-    """The picture enlarged by bicubic (a = -0.5), in the same way that `Upscaler` goes."""
+    """The picture enlarged by bicubic (a = -0.5), with alpha and borders treated as `Upscaler` does."""
     *_, (_, _, pictures) = _enlarge(
         lambda x: _enlarge_tensor(x, scale), picture, count=1, scale=scale, tile=1024, margin=4, stride=1
     )
@@ -184,16 +185,16 @@ def _enlarge(
     margin: int,
     stride: int,
 ) -> Iterator[tuple[int, int, list[Picture]]]:
-    """Yield (tiles done, tiles in all, the pictures once all are done).
+    """Yield (tiles done, tiles in total, the pictures once all are done).
 
-    `function` makes (count, 3, scale * h, scale * w) of (1, 3, h, w) in [0, 1], for `count` pictures. Only a tile at a
-    time is held in float; the rest is 8- or 16-bit pixels.
+    `function` maps (1, 3, h, w) in [0, 1] to (count, 3, scale * h, scale * w), one for each of `count` pictures. Only
+    one tile at a time is held in float; the rest is 8- or 16-bit pixels.
     """
     picture = images.bleed_colours(picture)
     pixels = picture.pixels
     h, w = pixels.shape[:2]
     levels = np.iinfo(pixels.dtype).max
-    # torch can hardly work with uint16
+    # torch has hardly any operations for uint16
     whole = torch.from_numpy(pixels if pixels.dtype == np.uint8 else pixels.astype(np.int32)).permute(2, 0, 1)[None]
     large = [np.empty((h * scale, w * scale, 3), pixels.dtype) for _ in range(count)]
     done, total = 0, len(tiles(h, w, tile, stride))
@@ -219,7 +220,7 @@ def _completed(picture: Picture, pixels: np.ndarray, scale: int) -> Picture:
 
 
 def _enlarge_alpha(alpha: np.ndarray, scale: int) -> np.ndarray:
-    """Bicubic: the network has learned colours, not masks."""
+    """Enlarge alpha by bicubic: the network has learned colours, not masks."""
     h, w = alpha.shape
     size = w * scale, h * scale
     if alpha.dtype == np.uint8:

@@ -1,4 +1,4 @@
-"""The network that tells predictions from photos, and the two losses of the game between it and the autoencoder."""
+"""The discriminator, which tells predictions from photos, and the two losses of adversarial training."""
 
 from itertools import pairwise
 
@@ -14,12 +14,12 @@ class Discriminator(nn.Module):
     """Input (N, 3, H, W), RGB, [0, 1], any H and W from 16; output (N, 1, H, W), logits: above 0 says "photo".
 
     A U-Net that judges every pixel (Schönfeld et al. 2020) in the form of Real-ESRGAN (Wang et al. 2021): skips are
-    added, and all layers but the first and the last are held by spectral normalisation (Miyato et al. 2018). Smaller,
-    and it convolves on the way up before it enlarges, not after, which takes half the time and learns as well.
+    added, and all layers but the first and the last are spectrally normalised (Miyato et al. 2018). It is smaller, and
+    on the way up it convolves before it enlarges, not after, which takes half the time and learns as well.
 
     In training mode every forward pass takes a step of the power iteration that estimates the spectral norms. Its
-    vectors are buffers of the state dict, which so holds all that a run needs to go on bit for bit; in evaluation
-    mode nothing changes.
+    vectors are buffers of the state dict, which therefore holds everything that a run needs to resume bit for bit; in
+    evaluation mode nothing changes.
     """
 
     def __init__(self, width: int = 24) -> None:
@@ -46,7 +46,7 @@ class Discriminator(nn.Module):
         for up in self.up:
             skip = skips.pop()
             x = _activate(up(x))
-            # To the skip's size, not by 2: odd ones were rounded down. Nearest has a deterministic gradient on CUDA.
+            # To the skip's size, not by 2: odd sizes were rounded down. Nearest has a deterministic gradient on CUDA.
             x = F.interpolate(x, size=skip.shape[-2:], mode="nearest") + skip
         return self.tail(x)
 
@@ -56,14 +56,14 @@ def _activate(x: Tensor) -> Tensor:
 
 
 def build(seed: int = 0) -> Discriminator:
-    """A new discriminator with weights drawn from `seed` alone; the global random state is left as it was."""
+    """A new discriminator whose weights depend only on `seed`; the global random state is left untouched."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Discriminator()
 
 
 def generator_loss(fake: Tensor) -> Tensor:
-    """How well the discriminator saw through predictions, from their logits (N, 1, H, W): 0.69 where it cannot tell.
+    """How well the discriminator recognised predictions, from their logits (N, 1, H, W): 0.69 if it cannot tell.
 
     -log D(fake), the non-saturating loss of Goodfellow et al. 2014: strong gradients when the predictions are bad.
     """
@@ -71,9 +71,9 @@ def generator_loss(fake: Tensor) -> Tensor:
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Cross-entropy of the logits of photos and of predictions (detached): 1.39 where it cannot tell, 0 where it can.
+    """Cross-entropy of the logits of photos and of predictions (detached): 1.39 if it cannot tell, 0 if it can.
 
-    -log D(real) - log(1 - D(fake)), Goodfellow et al. 2014. Against a hinge loss it has no edge where gradients stop,
-    and its values can be read: 2 log 2 is a guess.
+    -log D(real) - log(1 - D(fake)), Goodfellow et al. 2014. Unlike a hinge loss it has no edge where gradients vanish,
+    and its values are easy to read: 2 log 2 is guessing.
     """
     return F.softplus(-real.float()).mean() + F.softplus(fake.float()).mean()

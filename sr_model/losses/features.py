@@ -1,8 +1,8 @@
-"""How different two pictures look: distances between what networks that have learned ImageNet see in them.
+"""Perceptual distances between pictures: distances between the features of networks trained on ImageNet.
 
 Pictures are (N, 3, H, W), RGB, float32, [0, 1]; values a little outside, as a network predicts them, do no harm. All
 distances are differentiable scalars, 0 for equal pictures. Under autocast the features are computed in its type, which
-is twice as fast, and the distances in float32 all the same.
+is twice as fast; the distances are always computed in float32.
 """
 
 import hashlib
@@ -20,12 +20,12 @@ from torch.nn import functional as F
 from sr_model.errors import ConfigError, WeightsError
 from sr_model.models.weights import SHIPPED
 
-SQUEEZENET_MIN_SIDE = 13  # below it nothing is left after the second max pool
+SQUEEZENET_MIN_SIDE = 13  # smaller ones vanish at the second max pool
 VGG19_MIN_SIDE = 16  # four max pools by 2
 
 
 class Features(nn.Module):
-    """The first layers of one of torchvision's networks: a picture -> the outputs of some of them."""
+    """The first layers of one of torchvision's networks: a picture -> the outputs of some of these layers."""
 
     def __init__(self, layers: nn.Sequential, taken: Collection[int], prepare: Callable[[Tensor], Tensor]) -> None:
         """`taken` are the layers, by index, whose outputs are given; `prepare` makes of a picture what they expect."""
@@ -55,7 +55,7 @@ _VGG19_LAYERS = {2: 0.1, 7: 0.1, 16: 1.0, 25: 1.0, 34: 1.0}
 
 
 def as_caffe(x: Tensor) -> Tensor:
-    """What SqueezeNet's weights expect, of a picture."""
+    """A picture as SqueezeNet's weights expect it."""
     return x.flip(1) * 255 - x.new_tensor([104, 117, 123]).view(1, 3, 1, 1)  # BGR, 0 to 255
 
 
@@ -65,9 +65,9 @@ def _as_torchvision(x: Tensor) -> Tensor:
 
 
 def squeezenet_classifier() -> nn.Module:
-    """torchvision's network with the weights that are shipped, on the CPU: what `as_caffe` makes -> scores of ImageNet.
+    """torchvision's network with the shipped weights, on the CPU: `as_caffe` of a picture -> ImageNet scores.
 
-    Raises WeightsError where they are missing or damaged, and ConfigError without torchvision.
+    Raises WeightsError if they are missing or damaged, and ConfigError without torchvision.
     """
     models = _torchvision_models("perceptual")
     path = SHIPPED / "features" / "squeezenet-v1.0.safetensors"
@@ -77,8 +77,8 @@ def squeezenet_classifier() -> nn.Module:
     except (OSError, ValueError, KeyError):
         raise WeightsError(f"{path.name} or the json beside it is missing or unreadable in {path.parent}.") from None
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise WeightsError(f"{path.name} does not match its sha256 in {path.stem}.json: it is damaged or replaced.")
-    with torch.random.fork_rng(devices=[]):  # first weights are drawn in vain: nobody's random numbers depend on it
+        raise WeightsError(f"{path.name} does not match its sha256 in {path.stem}.json: it is damaged or was replaced.")
+    with torch.random.fork_rng(devices=[]):  # drawing unused weights must not advance the global state
         network: nn.Module = models.squeezenet1_0(weights=None)
     try:
         network.load_state_dict(load_tensors(data), strict=True)  # float16 on disk, float32 from here
@@ -97,9 +97,9 @@ def squeezenet(device: torch.device | str = "cpu") -> Features:
 def feature_distance(network: Features, x: Tensor, y: Tensor) -> Tensor:
     """Mean over three sizes of the squared distance between features of unit length, from 0 to 2.
 
-    This is the form of LPIPS (Zhang et al. 2018), but NOT LPIPS: it has none of its learned weights, which do not fit
-    this network, and its values compare with no published ones. On photos, bicubic x2 lies about 0.14 from the truth,
-    x4 about 0.36, another photo about 1.3. Unit length makes it all but blind to contrast and brightness: it needs a
+    This has the form of LPIPS (Zhang et al. 2018), but is NOT LPIPS: it lacks the learned weights, which do not fit
+    this network, and its values do not compare with published ones. On photos, bicubic x2 is about 0.14 from the truth,
+    x4 about 0.36, another photo about 1.3. Unit length makes it almost blind to contrast and brightness, so it needs a
     pixel loss beside it.
     """
     distances = []
@@ -109,14 +109,14 @@ def feature_distance(network: Features, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _unit(features: Tensor) -> Tensor:
-    """Of length 1 along the channels; what is close to nothing stays close to nothing."""
+    """Scale to unit length along the channels; vectors near zero stay near zero."""
     return features.float() * torch.rsqrt(features.float().square().sum(dim=1, keepdim=True) + 1)
 
 
 def vgg19(device: torch.device | str = "cpu") -> Features:
     """The features of torchvision's VGG19, frozen; its weights are downloaded once.
 
-    Raises ConfigError where they cannot be had.
+    Raises ConfigError if that fails.
     """
     models = _torchvision_models("vgg")
     try:

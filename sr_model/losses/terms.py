@@ -14,9 +14,9 @@ from sr_model.losses import discriminator, features, structure
 
 
 def luma_l1(prediction: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference of Y, in shares of its range, of (N, 3, H, W) in [0, 1].
+    """Mean absolute difference of the luma Y, as a fraction of its range, of (N, 3, H, W) in [0, 1].
 
-    Brightness is what the eye, and PSNR as the field reports it, judge by; of colours it sees nothing.
+    The eye, and PSNR as the field reports it, judge by brightness; this loss ignores colour.
     """
     return F.l1_loss(luma(prediction), luma(target)).float() / LUMA_RANGE
 
@@ -26,7 +26,7 @@ LOSSES = {
     "l1": F.l1_loss,  # sharper than mse and better in PSNR too (Zhao et al. 2017)
     "mse": F.mse_loss,
 }
-# What may be added to them, and the smallest side in pixels of the pictures that it can be taken of.
+# Terms that may be added to them, and the smallest side in pixels that each works on.
 _ADDED = {
     "luma": 1,
     "ms_ssim": structure.MIN_SIDE,
@@ -35,16 +35,16 @@ _ADDED = {
     "adversarial": discriminator.MIN_SIDE,
 }
 NAMES = (*LOSSES, *_ADDED)
-OF_PIXELS = {*LOSSES, "luma", "ms_ssim"}  # PSNR says which weights are best where the loss has no others
+OF_PIXELS = {*LOSSES, "luma", "ms_ssim"}  # if the loss has no other terms, PSNR says which weights are best
 
 
 def parse(text: str) -> dict[str, float]:
     """Terms and their weights: {"l1": 1.0, "perceptual": 0.1} for "l1=1,perceptual=0.1"; a bare name has the weight 1.
 
     Raises ConfigError for unknown names, names given twice, weights that are not positive numbers, `perceptual` and
-    `vgg` together, and sums without `l1` or `mse`: a discriminator does not know which picture was meant, and the
-    features hardly see contrast and brightness: to `perceptual` a photo at 7/10 of its contrast is 20 times nearer
-    than one enlarged by bicubic, though its squared error is 4 times as large.
+    `vgg` together, and sums without `l1` or `mse`: a discriminator does not know which picture was meant, and features
+    hardly respond to contrast and brightness. For `perceptual`, a photo at 7/10 of its contrast is 20 times nearer
+    than one enlarged by bicubic, although its squared error is 4 times as large.
     """
     terms: dict[str, float] = {}
     for entry in text.split(","):
@@ -57,7 +57,7 @@ def parse(text: str) -> dict[str, float]:
             raise ConfigError(f"--loss names {name} twice.")
         terms[name] = _weight(name, value) if given else 1.0
     if "perceptual" in terms and "vgg" in terms:
-        raise ConfigError("--loss has both perceptual and vgg, which are two networks for one purpose; choose one.")
+        raise ConfigError("--loss has both perceptual and vgg, two networks for the same purpose; choose one.")
     if not terms.keys() & LOSSES.keys():
         raise ConfigError(
             f"--loss {text} does not tie the colours to the truth; add {' or '.join(LOSSES)}, "
@@ -84,7 +84,7 @@ def min_output_side(terms: Mapping[str, float]) -> int:
 class Loss:
     """The weighted sum of `terms`, as `parse` gives them, on `device`.
 
-    Raises WeightsError or ConfigError where the weights of a network of features cannot be had.
+    Raises WeightsError or ConfigError if the weights of a feature network are not available.
     """
 
     def __init__(self, terms: Mapping[str, float], device: torch.device | str = "cpu") -> None:
@@ -92,11 +92,11 @@ class Loss:
         self._functions = {name: _function(name, device) for name in terms if name != "adversarial"}
 
     def parts(self, prediction: Tensor, target: Tensor) -> dict[str, Tensor]:
-        """Each term by itself, without its weight and without the adversarial one; (N, 3, H, W), float32, [0, 1]."""
+        """Each term, unweighted, except the adversarial one, of two (N, 3, H, W), float32, [0, 1]."""
         return {name: function(prediction, target) for name, function in self._functions.items()}
 
     def total(self, parts: Mapping[str, Tensor]) -> Tensor:
-        """The weighted sum of parts, to which the adversarial one may have been added under its name."""
+        """The weighted sum of `parts`, to which the caller may have added the adversarial one."""
         return torch.stack([self.terms[name] * value for name, value in parts.items()]).sum()
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:

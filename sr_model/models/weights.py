@@ -1,4 +1,4 @@
-"""Weights on disk: `<preset>-x<scale>.safetensors`, and a json beside it that says what they are."""
+"""Weights on disk: `<preset>-x<scale>.safetensors`, described by a json beside it."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ if not SHIPPED.is_dir():
 
 @dataclass(frozen=True)
 class Card:
-    """What the json holds. Its config rebuilds the network; its metrics were measured, never typed in."""
+    """The content of the json. Its config rebuilds the network; its metrics were measured, never typed in."""
 
     preset: str
     scale: int
@@ -36,9 +36,9 @@ class Card:
     architecture: str = "autoencoder"  # one of networks.ARCHITECTURES
     quantized: bool = False  # to 8 bits, by quantization.py
     training: dict[str, Any] = field(default_factory=dict)  # arguments, sets, steps, hours
-    metrics: dict[str, Any] = field(default_factory=dict)  # by set: psnr, ssim and those of bicubic
+    metrics: dict[str, Any] = field(default_factory=dict)  # by set: psnr and ssim, of the network and of bicubic
     sha256: str = ""  # of the safetensors file
-    made_of: str = ""  # sha256 of the weights that an 8-bit version was made of
+    made_of: str = ""  # sha256 of the weights that an 8-bit version was made from
 
 
 def name(preset: str, scale: int) -> str:
@@ -86,10 +86,10 @@ def save(
 
 
 def install(data: bytes, card: Card, folder: Path) -> None:
-    """Write weights, the bytes of a safetensors file, and their card into `folder`, which is made if missing.
+    """Write weights, the bytes of a safetensors file, and their card into `folder`, which is created if missing.
 
-    Killed at any moment, it leaves the old pair or the new one: the weights wait under another name until the json,
-    which says by its sha256 which of the two it belongs to, is there.
+    A crash at any moment leaves a valid pair, old or new: the new weights wait under another name until the json is
+    written, whose sha256 says which of the two files it belongs to.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name(card.preset, card.scale)}.safetensors"
@@ -111,7 +111,7 @@ def read_card(preset: str, scale: int, folder: Path = SHIPPED) -> Card:
     """The json of a preset at a scale. Raises ConfigError for unknown names and WeightsError for missing files."""
     path = folder / f"{name(preset, scale)}.json"
     if not path.exists():
-        presets.config(preset, scale)  # an unknown preset or scale has the better sentence
+        presets.config(preset, scale)  # raises a better message for an unknown preset or scale
         have = ", ".join(name(*entry) for entry in available(folder)) or "none"
         raise WeightsError(
             f"There are no weights for {name(preset, scale)}; there are: {have}. {how_to_make(preset, scale)}"
@@ -123,7 +123,7 @@ def read_card(preset: str, scale: int, folder: Path = SHIPPED) -> Card:
 
 
 def how_to_make(preset: str, scale: int) -> str:
-    """A sentence with the command that makes weights that are missing or stale."""
+    """A sentence with the command that makes missing or stale weights."""
     plain = preset.removesuffix(presets.INT8)
     if plain == preset:
         return f"Train them with: python train.py --preset {preset} --scale {scale}"
@@ -131,7 +131,7 @@ def how_to_make(preset: str, scale: int) -> str:
 
 
 def _read_checked(path: Path, sha256: str) -> bytes:
-    """The file's bytes, or those of its successor that waits to be moved there. Raises WeightsError."""
+    """The file's bytes, or those of its successor that waits to replace it. Raises WeightsError."""
     for candidate in (path, _waiting(path)):
         try:
             data = candidate.read_bytes()
@@ -143,13 +143,13 @@ def _read_checked(path: Path, sha256: str) -> bytes:
             return data
     if not path.exists():
         raise WeightsError(f"{path.name} is missing beside {path.stem}.json.")
-    raise WeightsError(f"{path.name} does not match its sha256 in {path.stem}.json: it is damaged or replaced.")
+    raise WeightsError(f"{path.name} does not match its sha256 in {path.stem}.json: it is damaged or was replaced.")
 
 
 def load(preset: str, scale: int, folder: str | os.PathLike = SHIPPED) -> tuple[Network, Card]:
     """The network of a preset at a scale, in evaluation mode on the CPU, and its card.
 
-    Raises WeightsError where a file is missing, does not match its sha256, or does not fit the config beside it.
+    Raises WeightsError if a file is missing, does not match its sha256, or does not fit its config.
     """
     folder = Path(folder)
     card = read_card(preset, scale, folder)
@@ -162,7 +162,7 @@ def load(preset: str, scale: int, folder: str | os.PathLike = SHIPPED) -> tuple[
         and read_card(preset.removesuffix(presets.INT8), scale, folder).sha256 != (card.made_of)
     ):
         log.warning(
-            "%s was made of other weights than those of %s beside it. %s",
+            "%s was made from other weights than those of %s beside it. %s",
             name(preset, scale),
             parent.stem,
             how_to_make(preset, scale),

@@ -1,4 +1,4 @@
-"""What a network consists of, layer by layer: found by running it on tensors without memory, never typed in."""
+"""The layers of a network, with shapes, parameters and multiply-adds, recorded by running it on meta tensors."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ ENCODER, DECODER, WHOLE = "encoder", "decoder", "whole picture"
 
 _ACTIVATIONS = {"relu": "ReLU", "sigmoid": "sigmoid"}
 _NAMES = {"pad": "pad", "max_pool2d": "pool", "pixel_shuffle": "shuffle", "__getitem__": "crop"}
-# Of these nothing is left where they do not change the size: padding to a multiple, bicubic to the same size.
+# Omitted where they do not change the size, such as padding that is not needed or bicubic to the same size.
 _RESIZING = ("pad", "__getitem__", "interpolate", "pixel_shuffle")
 
 
@@ -26,12 +26,12 @@ class Layer:
     """One operation, together with the activation after it. The first layer of a network is the picture itself."""
 
     name: str  # of its module, or of the operation within its module
-    part: str  # ENCODER: all that the latent comes from; DECODER; WHOLE: ways around both
+    part: str  # ENCODER: everything the latent depends on; DECODER; WHOLE: paths around both
     kind: str  # such as "conv 3x3, stride 2, ReLU", "max pool 2x2", "pixel shuffle x2", "add"
     shape: tuple[int, int, int]  # (C, H, W) of its output
     parameters: int
-    multiply_adds: int  # of convolutions; others have hardly any
-    inputs: tuple[int, ...]  # the layers, counted from 0, whose outputs it takes
+    multiply_adds: int  # of convolutions; other operations have hardly any
+    inputs: tuple[int, ...]  # indices of the layers whose outputs it takes
     block: str  # name of the residual block that it belongs to, or ""
 
     @property
@@ -41,8 +41,8 @@ class Layer:
 
 
 def layers(network: Network, size: tuple[int, int] = (128, 128)) -> list[Layer]:
-    """Every layer that a picture of size (H, W) passes, in the order of their work."""
-    # Of the same config, and so without what an 8-bit version has besides its convolutions.
+    """All layers that a picture of size (H, W) passes through, in execution order."""
+    # Built from the config, so it lacks the extra modules of an 8-bit version.
     ghost = build(network.config).to("meta")
     with torch.inference_mode():
         picture = torch.empty(1, 3, *size, device="meta")
@@ -54,12 +54,12 @@ def layers(network: Network, size: tuple[int, int] = (128, 128)) -> list[Layer]:
 
 
 def latent_index(all_layers: list[Layer]) -> int:
-    """Which layer's output is the latent."""
+    """The index of the layer whose output is the latent."""
     return max(i for i, layer in enumerate(all_layers) if layer.part == ENCODER)
 
 
 def facts(network: Network, all_layers: list[Layer], part: str | None = None) -> dict[str, str]:
-    """The network, or one part of it, in a few numbers, each with its name."""
+    """Key numbers of the network or of one part of it, by name."""
     h, w = all_layers[0].shape[1:]
     chosen = [layer for layer in all_layers if part in (None, layer.part)]
     work = sum(layer.multiply_adds for layer in chosen) / (h * w * 1000)
@@ -105,7 +105,7 @@ def summary(network: Network, size: tuple[int, int] = (128, 128)) -> str:
 
 
 def _folded(all_layers: list[Layer]) -> list[Layer]:
-    """The layers, a series of residual blocks as one."""
+    """The layers, with each series of residual blocks merged into one."""
     rows = []
     for (run, _), group in groupby(enumerate(all_layers), key=lambda item: (item[1].run, item[1].run or item[0])):
         members = [layer for _, layer in group]
@@ -127,7 +127,7 @@ def _folded(all_layers: list[Layer]) -> list[Layer]:
 
 
 class _Recorder(TorchFunctionMode):
-    """Writes down every operation on tensors, and which tensors come from which."""
+    """Records every tensor operation and which layers its inputs come from."""
 
     def __init__(self, network: nn.Module, picture: Tensor) -> None:
         super().__init__()
@@ -135,8 +135,8 @@ class _Recorder(TorchFunctionMode):
         self.picture = picture
         self.layers = [Layer("picture", "", "picture", _shape(picture), 0, 0, (), "")]
         self.sources = {id(picture): 0}
-        self.alive = [picture]  # so that no id is given twice
-        self.modules = [("", network)]  # those that are at work, outermost first; `latent` does not call the whole
+        self.alive = [picture]  # so no id is reused
+        self.modules = [("", network)]  # being called, outermost first; `latent` does not call the whole network
 
     def run(self, function: Callable[[Tensor], Tensor]) -> list[Layer]:
         hooks = []
@@ -172,10 +172,10 @@ class _Recorder(TorchFunctionMode):
             before = self.layers[inputs[0]]
             self.layers[inputs[0]] = replace(before, kind=f"{before.kind}, {_ACTIVATIONS[operation]}")
             self.sources[id(result)] = inputs[0]
-            del self.sources[id(args[0])]  # whoever still used it would be an error here, not a wrong figure
+            del self.sources[id(args[0])]  # a later use of it must fail here rather than give a wrong figure
         else:
             path, module = self.modules[-1]
-            if any(module.children()):  # an operation beside the modules
+            if any(module.children()):  # an operation outside any leaf module
                 path = ".".join(filter(None, (path, _NAMES.get(operation, kwargs.get("mode", operation)))))
             self.sources[id(result)] = len(self.layers)
             self.layers.append(
@@ -212,9 +212,9 @@ def _kind(operation: str, args: tuple[Any, ...], kwargs: dict[str, Any], result:
 
 
 def _with_parts(raw: list[Layer], encoder: int) -> list[Layer]:
-    """Each layer with its part: the first `encoder` layers lead to the latent; what does not come from it is WHOLE.
+    """Assign parts: the first `encoder` layers lead to the latent; layers that do not depend on it are WHOLE.
 
-    So is whatever joins with a layer that is WHOLE, and all after it.
+    So is a layer that joins a WHOLE one, and everything after it.
     """
     parts = [WHOLE] + [ENCODER] * (encoder - 1)
     for layer in raw[encoder:]:
@@ -224,7 +224,7 @@ def _with_parts(raw: list[Layer], encoder: int) -> list[Layer]:
 
 
 def _numbered(all_layers: list[Layer]) -> list[Layer]:
-    """Names that occur more than once get a number."""
+    """Number the names that occur more than once."""
     total, seen = Counter(layer.name for layer in all_layers), Counter[str]()
     result = []
     for layer in all_layers:

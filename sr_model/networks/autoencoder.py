@@ -11,7 +11,7 @@ from sr_model.networks.layers import ResidualBlock, Shared, conv3x3
 
 @dataclass(frozen=True)
 class AutoencoderConfig:
-    """What rebuilds an `Autoencoder`; it is saved beside the weights."""
+    """Everything needed to rebuild an `Autoencoder`; saved with the weights."""
 
     scale: int  # how many times larger the output is, per side: one of SCALES
     width: int  # channels at the input's resolution
@@ -43,7 +43,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The three tensors of `Encoder` -> (N, 3, scale * H, scale * W), what bicubic misses."""
+    """The three tensors of `Encoder` -> (N, 3, scale * H, scale * W), the detail that bicubic misses."""
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
@@ -52,8 +52,8 @@ class Decoder(nn.Module):
         self.up = nn.Sequential(up, nn.PixelShuffle(2))
         self.blocks = nn.Sequential(*(ResidualBlock(config.width) for _ in range(config.decoder_blocks)))
         self.tail = nn.Sequential(tail, nn.PixelShuffle(config.scale))
-        # The latent's way starts silent and the whole network starts as bicubic: at the default scale the coarse
-        # features drown the skip path and training lags by a whole dB.
+        # The latent's path starts near zero, so the network starts as bicubic: with torch's default initialisation the
+        # coarse features drown the skip path and training lags by a whole dB.
         for conv in (up, tail):
             nn.init.normal_(conv.weight, std=1e-3)
             nn.init.zeros_(conv.get_parameter("bias"))
@@ -67,7 +67,7 @@ class Autoencoder(Network):
     """Bicubic enlargement plus what the encoder and decoder add to it."""
 
     stride = 2
-    float_modules = ("decoder.tail",)  # in 8 bits it would lose 0.05 dB: the range of what it takes is wide
+    float_modules = ("decoder.tail",)  # in 8 bits it would lose 0.05 dB, as its input has a wide range
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__(config)

@@ -1,4 +1,4 @@
-"""The contract that every network keeps, whatever is inside: one enlargement, exact in tiles."""
+"""The contract of every network: enlarge a picture, exactly the same in tiles as in one piece."""
 
 from abc import ABC, abstractmethod
 from typing import Any
@@ -15,12 +15,12 @@ class Network(nn.Module, ABC):
 
     Input (N, 3, H, W), RGB, float, [0, 1], any H and W from 1. Output (N, 3, scale * H, scale * W), not clamped.
 
-    `forward(x)` is `finish(body(prepare(x)), enlarged)`, `enlarged` being `x` by bicubic. Everything slow is in `body`,
-    which engines run in their own ways. All spatial operations are local, so a picture that is cut into tiles at
+    `forward(x)` is `finish(body(prepare(x)), enlarged)`, where `enlarged` is `x` by bicubic. Everything slow is in
+    `body`, which is what engines run. All spatial operations are local, so a picture that is cut into tiles at
     multiples of `stride`, with margins of at least `receptive_field`, gives the same result as the whole.
     """
 
-    float_modules: tuple[str, ...] = ()  # by name; the 8-bit version leaves them, and all within them, in float32
+    float_modules: tuple[str, ...] = ()  # names; the 8-bit version leaves them and their children in float32
 
     def __init__(self, config: Any) -> None:
         """`config` is the dataclass that rebuilds the network; it has `scale` and is saved beside the weights."""
@@ -40,12 +40,12 @@ class Network(nn.Module, ABC):
     @property
     @abstractmethod
     def receptive_field(self) -> int:
-        """Radius in input pixels: how far an input pixel can lie from the output pixels that it changes."""
+        """Radius in input pixels: how far away an input pixel can still change an output pixel."""
 
     @property
     @abstractmethod
     def features(self) -> int:
-        """The most numbers that a layer holds per input pixel; memory grows with it."""
+        """The largest number of values that a layer outputs per input pixel; memory grows with it."""
 
     @abstractmethod
     def latent(self, x: Tensor) -> Tensor:
@@ -69,6 +69,6 @@ class Network(nn.Module, ABC):
 
 
 def check_scale(scale: int) -> None:
-    """Raise ValueError for a scale that no network has."""
+    """Raise ValueError for an unsupported scale."""
     if scale not in SCALES:
         raise ValueError(f"scale is {scale}; it must be one of {', '.join(map(str, SCALES))}")

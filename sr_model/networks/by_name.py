@@ -1,4 +1,4 @@
-"""The networks there are, by the name that a card in weights/ gives them."""
+"""All networks by the name that their cards in weights/ use."""
 
 from dataclasses import fields
 from typing import Any
@@ -21,7 +21,7 @@ ARCHITECTURES: dict[str, tuple[type[Any], type[Network]]] = {
 
 
 def build(config: Config, seed: int = 0) -> Network:
-    """A new network with weights drawn from `seed` alone; the global random state is left as it was."""
+    """A new network whose weights depend only on `seed`; the global random state is left untouched."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network: Network = ARCHITECTURES[name_of(config)][1](config)
@@ -40,9 +40,9 @@ def read_config(name: str, values: dict[str, Any]) -> Config:
 
 
 def with_options(config: Config, options: dict[str, str]) -> dict[str, Any]:
-    """The options, as a person typed them, in the types of the config's fields.
+    """Options as typed on a command line, converted to the types of the config's fields.
 
-    Raises ValueError with a sentence for names that the config does not have and for values of another type.
+    Raises ValueError with a sentence for unknown names and for values of the wrong type.
     """
     values: dict[str, Any] = {}
     kinds = {field.name: type(getattr(config, field.name)) for field in fields(config) if field.name != "scale"}

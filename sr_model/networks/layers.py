@@ -1,4 +1,4 @@
-"""Layers that several networks are made of."""
+"""Layers that several networks share."""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,5 +35,5 @@ class ResidualBlock(nn.Module):
 
 
 def parameter_count(model: nn.Module) -> int:
-    """How many numbers a module has learned."""
+    """The number of learned values in a module."""
     return sum(p.numel() for p in model.parameters())

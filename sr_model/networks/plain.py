@@ -14,7 +14,7 @@ OFFSET = 0.2
 
 @dataclass(frozen=True)
 class PlainConfig:
-    """What rebuilds a `PlainAutoencoder`; it is saved beside the weights."""
+    """Everything needed to rebuild a `PlainAutoencoder`; saved with the weights."""
 
     scale: int  # how many times larger the output is, per side: one of SCALES
     width: int  # channels at the input's resolution
@@ -33,7 +33,7 @@ def _layers(width: int, count: int) -> nn.Sequential:
 
 
 def passing_conv3x3(width: int) -> nn.Conv2d:
-    """A 3x3 convolution that starts as what passes its input on, plus noise: a residual connection in one kernel.
+    """A 3x3 convolution that starts as the identity plus noise: a residual connection in one kernel.
 
     A stack of these trains like a residual network and runs without its additions, as in RepVGG (Ding et al. 2021).
     """
@@ -62,7 +62,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The two tensors of `Encoder` -> (N, 3, scale * H, scale * W), what bicubic misses."""
+    """The two tensors of `Encoder` -> (N, 3, scale * H, scale * W), the detail that bicubic misses."""
 
     def __init__(self, config: PlainConfig) -> None:
         super().__init__()
@@ -72,11 +72,11 @@ class Decoder(nn.Module):
         self.join = passing_conv3x3(config.width)
         self.layers = _layers(config.width, config.decoder_layers)
         self.tail = nn.Sequential(tail, nn.PixelShuffle(config.scale))
-        # The latent's way starts silent and the whole network starts as bicubic, as in `autoencoder`.
+        # The latent's path starts near zero, so the network starts as bicubic, as in `autoencoder`.
         for conv in (up, tail):
             nn.init.normal_(conv.weight, std=1e-3)
             nn.init.zeros_(conv.get_parameter("bias"))
-        # What the latent adds may be negative: its ReLU sees it raised by OFFSET, which `join` takes off again.
+        # What the latent adds may be negative: OFFSET lifts it above its ReLU, and `join` subtracts it again.
         nn.init.constant_(up.get_parameter("bias"), OFFSET)
         nn.init.constant_(self.join.get_parameter("bias"), -OFFSET)
 
@@ -86,9 +86,9 @@ class Decoder(nn.Module):
 
 
 class PlainAutoencoder(Network):
-    """Bicubic enlargement plus what a stack of plain convolutions with a latent beside it adds to it.
+    """Bicubic enlargement plus what a stack of plain convolutions, with a latent beside it, adds to it.
 
-    The only sum is within a convolution's reach, and no tensor between layers is negative: in 8 bits every layer reads
+    The only sum can be fused into a convolution, and no tensor between layers is negative: in 8 bits every layer reads
     and writes bytes.
     """
 

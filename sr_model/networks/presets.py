@@ -1,4 +1,4 @@
-"""Names that people type, and the networks they stand for."""
+"""Presets: names that people type, and the networks they stand for."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -18,8 +18,8 @@ class Preset:
 
     title: str
     about: str  # a sentence for people who choose
-    network: Config  # its scale is the one to take where none is asked for
-    training: dict[str, Any] = field(default_factory=dict)  # fields of TrainConfig where they differ from its own
+    network: Config  # its scale is the default
+    training: dict[str, Any] = field(default_factory=dict)  # fields of TrainConfig that differ from its defaults
 
 
 def _autoencoder(width: int, latent_width: int, encoder: int, latent: int, decoder: int) -> AutoencoderConfig:
@@ -49,23 +49,23 @@ PRESETS = {
 }
 
 
-INT8 = "-int8"  # ends the name of a preset's 8-bit version, which is made of its weights
+INT8 = "-int8"  # suffix of a preset's 8-bit version, which is made from its weights
 
 
 def find(name: str) -> Preset:
-    """The preset of a name, which may end in INT8. Raises ConfigError with the valid choices."""
+    """The preset with this name, which may end in INT8. Raises ConfigError with the valid choices."""
     plain = name.removesuffix(INT8)
     if plain not in PRESETS:
         raise ConfigError(f"There is no preset {name!r}; choose one of: {', '.join(PRESETS)}.")
     preset = PRESETS[plain]
     if name == plain:
         return preset
-    about = f"“{preset.title}” in 8-bit arithmetic: quicker on a CPU, and nearly as good."
+    about = f"“{preset.title}” in 8-bit arithmetic: faster on a CPU, and nearly as good."
     return dataclasses.replace(preset, title=f"{preset.title}, 8-bit", about=about)
 
 
 def config(preset: str, scale: int, options: str = "") -> Config:
-    """The network of `preset` at `scale`, with `options` such as "skips=true,residual_blocks=2" changed.
+    """The network of `preset` at `scale`, with `options` such as "skips=true,residual_blocks=2" applied.
 
     Raises ConfigError with the valid choices.
     """
@@ -81,5 +81,5 @@ def config(preset: str, scale: int, options: str = "") -> Config:
 
 
 def default_scale(preset: str) -> int:
-    """The scale that a preset has where none is asked for. Raises ConfigError for an unknown one."""
+    """The default scale of a preset. Raises ConfigError for an unknown one."""
     return find(preset).network.scale

@@ -1,8 +1,8 @@
-"""Networks in 8-bit arithmetic: convolutions have weights of 255 and inputs of 256 levels.
+"""Networks in 8-bit arithmetic: convolutions with weights of 255 levels and inputs of 256 levels.
 
-OpenVINO runs them by the processor's 8-bit instructions; torch works out the same numbers in float32, and no faster.
-Weights are scaled for each output channel, inputs for each layer by what it sees of real photos. What is enlarged or
-shuffled within a network is rounded before, so that it moves as bytes. Bicubic stays in float32.
+OpenVINO runs them with the processor's 8-bit instructions; torch computes the same numbers in float32, no faster.
+Weights are scaled per output channel, inputs per layer by their range on real photos. Tensors that a network enlarges
+or shuffles are rounded first, so that bytes are moved. Bicubic stays in float32.
 """
 
 import copy
@@ -27,7 +27,7 @@ class RoundedInput(nn.Module):
     input_lowest: Tensor
 
     def __init__(self) -> None:
-        """The range comes by `take_range` or `load_state_dict`."""
+        """The range is set later, by `take_range` or `load_state_dict`."""
         super().__init__()
         self.register_buffer("input_scale", torch.ones(()))
         self.register_buffer("input_lowest", torch.tensor(SIGNED))
@@ -49,7 +49,7 @@ class QuantizedConv2d(RoundedInput):
     weight_scale: Tensor
 
     def __init__(self, conv: nn.Conv2d) -> None:
-        """As `conv` in shape; the numbers come by `take` or `load_state_dict`."""
+        """Shaped like `conv`; the numbers are set later, by `take` or `load_state_dict`."""
         super().__init__()
         self.stride, self.padding = conv.stride, conv.padding
         self.weight = nn.Parameter(torch.zeros_like(conv.weight, dtype=torch.int8), requires_grad=False)
@@ -68,14 +68,14 @@ class QuantizedConv2d(RoundedInput):
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight.float() * self.weight_scale.view(-1, 1, 1, 1)
-        # This changes nothing, but by it OpenVINO knows weights of 8 bits.
+        # This changes no value; it is how OpenVINO recognises 8-bit weights.
         zero = torch.zeros_like(self.weight_scale, dtype=torch.int32)
         weight = torch.fake_quantize_per_channel_affine(weight, self.weight_scale, zero, 0, -127, 127)
         return F.conv2d(self.rounded(x), weight, self.bias, self.stride, self.padding)
 
 
 class QuantizedMove(RoundedInput):
-    """A module that only moves numbers, such as a pixel shuffle, or leaves them, of an input rounded to 256 levels."""
+    """Rounds its input to 256 levels, then applies a module that only moves values, such as a pixel shuffle."""
 
     def __init__(self, move: nn.Module) -> None:
         super().__init__()
@@ -87,9 +87,9 @@ class QuantizedMove(RoundedInput):
 
 
 def quantize(network: Network, pictures: Iterable[Tensor]) -> Network:
-    """A copy in 8 bits, its ranges chosen on pictures (1, 3, H, W) in [0, 1] such as it will be given.
+    """An 8-bit copy, with ranges chosen on `pictures` (1, 3, H, W) in [0, 1] like those it will be given.
 
-    Raises ValueError where there is no picture.
+    Raises ValueError if there is no picture.
     """
     quantized = prepared(network)
     ranges = _ranges(network, pictures)
@@ -106,7 +106,7 @@ def quantize(network: Network, pictures: Iterable[Tensor]) -> Network:
 
 
 def prepared(network: Network) -> Network:
-    """A copy whose layers are those of 8 bits, which wait for their numbers."""
+    """A copy with 8-bit layers, whose numbers are still to be set."""
     changed = copy.deepcopy(network).eval()
     for name, module in network.named_modules():
         if not any(f"{name}.".startswith(f"{kept}.") for kept in network.float_modules):
@@ -125,8 +125,8 @@ def is_quantized(network: nn.Module) -> bool:
 def _ranges(network: Network, pictures: Iterable[Tensor]) -> dict[str, tuple[float, float]]:
     """The lowest and highest input of each module over all pictures, by its name; 0 is always between them.
 
-    Only these two numbers are kept of each input, and large pictures are seen in parts of PART pixels a side. Narrower
-    ranges were tried, which cut off rare values for finer steps: they lose far more than they gain.
+    Only these two numbers of each input are kept, and large pictures are processed in parts of PART pixels a side.
+    Narrower ranges, which clip rare values for finer steps, were tried: they lose far more than they gain.
     """
     ranges: dict[str, tuple[float, float]] = {}
 

@@ -1,8 +1,8 @@
 """The networks of the two Keras tutorials that this project grew out of, layer for layer.
 
-Both are as they were by default, with Keras' first weights (Glorot and Bengio 2010, biases 0); their options are what
-their authors wished for. They pool, so that other sizes than multiples of their stride are padded by repeating the
-border, and cut again.
+By default both are as they were, with Keras' initialisation (Glorot and Bengio 2010, biases 0); their options are what
+the authors wished for. They pool, so sizes that are not multiples of their stride are padded by repeating the border,
+and the result is cropped.
 """
 
 import math
@@ -20,12 +20,12 @@ POOLED = 4  # both halve twice on the way to their latent
 
 
 class _Tutorial(Network):
-    """Its body makes the whole output: bicubic, if the network has it, is before the body and not beside it."""
+    """A network whose body makes the whole output: bicubic, if any, comes before the body, not beside it."""
 
     float_modules = ("tail",)
 
     def finish(self, y: Tensor, enlarged: Tensor) -> Tensor:
-        """What `body` returned, cut to the size of the input enlarged."""
+        """What `body` returned, cropped to the size of the enlarged input."""
         h, w = enlarged.shape[-2:]
         return y[..., :h, :w]
 
@@ -36,9 +36,9 @@ class _Tutorial(Network):
 
 @dataclass(frozen=True)
 class ClassicConfig:
-    """What rebuilds a `ClassicAutoencoder`."""
+    """Everything needed to rebuild a `ClassicAutoencoder`."""
 
-    scale: int = 1  # the original restores at the input's size; above 1, its last layer makes scale² pixels of each
+    scale: int = 1  # 1 restores, as the original; above 1, the last layer makes scale² pixels of each
     width: int = 32  # channels at the input's resolution
     latent_width: int = 64  # channels at half and quarter resolution
     skips: bool = False  # add the encoder's features to the decoder's of the same resolution
@@ -49,7 +49,7 @@ class ClassicConfig:
 
 
 class ClassicAutoencoder(_Tutorial):
-    """128x128 in, 128x128 out, latent 32x32x64, and in this manner any size.
+    """128x128 in, 128x128 out, latent 32x32x64; other sizes accordingly.
 
     Input (N, 3, H, W), RGB, [0, 1], any H and W from 1. Output (N, 3, scale * H, scale * W) in [0, 1], by a sigmoid.
     """
@@ -87,7 +87,7 @@ class ClassicAutoencoder(_Tutorial):
         return self.encode(self.prepare(x))[2]
 
     def prepare(self, x: Tensor) -> Tensor:
-        """What `body` takes: sides that are multiples of 4."""
+        """Pad the sides to multiples of 4."""
         return _pad(x)
 
     def body(self, x: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ class ClassicAutoencoder(_Tutorial):
 
 @dataclass(frozen=True)
 class KerasConfig:
-    """What rebuilds a `KerasAutoencoder`."""
+    """Everything needed to rebuild a `KerasAutoencoder`."""
 
     scale: int = 2
     width: int = 64  # channels of the enlarged picture; twice and four times as many after each pooling
@@ -112,7 +112,7 @@ class KerasConfig:
 
 
 class KerasAutoencoder(_Tutorial):
-    """128x128 in, enlarged to 256x256 by bicubic, latent 64x64x256, 256x256 out, and in this manner any size.
+    """128x128 in, enlarged to 256x256 by bicubic, latent 64x64x256, 256x256 out; other sizes accordingly.
 
     Input (N, 3, H, W), RGB, [0, 1], any H and W from 1. Output (N, 3, scale * H, scale * W), not clamped.
     """
@@ -153,7 +153,7 @@ class KerasAutoencoder(_Tutorial):
         return self.encode(self.prepare(x))[2]
 
     def prepare(self, x: Tensor) -> Tensor:
-        """What `body` takes: enlarged by bicubic, to multiples of 4."""
+        """Enlarge by bicubic, and pad the sides to multiples of 4."""
         h, w = x.shape[-2:]
         return _pad(bicubic(x, (h * self.scale, w * self.scale)))
 

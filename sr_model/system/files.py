@@ -1,11 +1,11 @@
-"""Files that are written whole or not at all."""
+"""Atomic file writes: the whole file or nothing."""
 
 import os
 from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that a crash at any moment leaves either the old one or the new one, never a part."""
+    """Write a file atomically: a crash at any moment leaves the old file or the new one, never a part of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as stream:
@@ -16,7 +16,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     if not hasattr(os, "O_DIRECTORY"):
-        return  # Windows opens no folders
+        return  # Windows cannot open folders
     # The rename itself must reach the disk too.
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -35,18 +35,18 @@ def remove_leftovers(folder: Path) -> None:
 
 def _is_alive(pid: int) -> bool:
     if os.name == "nt":
-        return True  # signal 0 would interrupt the process there, and a leftover harms nobody
+        return True  # signal 0 would interrupt the process there, and a leftover file is harmless
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # somebody else's, and alive
+        pass  # another user's process, so it is alive
     return True
 
 
 def between_marks(text: str, begin: str, end: str, content: str) -> str:
-    """The text with what stands between two marks, each there once, replaced by lines of `content`."""
+    """`text` with the lines between two marks, each of which occurs once, replaced by `content`."""
     before, rest = text.split(begin, 1)
     _, after = rest.split(end, 1)
     return f"{before}{begin}\n{content}\n{end}{after}"

@@ -1,4 +1,4 @@
-"""Locks that processes hold, on every system; the lock of a process that has died holds nobody."""
+"""Locks between processes, on every system; a lock is released when its process dies."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,8 +11,8 @@ from filelock import FileLock, Timeout
 def locked(path: Path, busy: Callable[[], None]) -> Iterator[None]:
     """Hold the lock file `path` for the `with` block.
 
-    Where another process holds it, `busy` is called first: it may raise, or say that it is waited for. Raises OSError
-    where the file cannot be written.
+    If another process holds it, `busy` is called before waiting; it may raise instead. Raises OSError if the file
+    cannot be written.
     """
     lock = FileLock(path)
     try:

@@ -1,15 +1,15 @@
-"""Memory that this process has freed and the C library still holds."""
+"""Give memory back to the system that this process has freed but the C library still holds."""
 
 import ctypes
 import threading
 
-DELAY = 1.0  # seconds: by then whoever asked for the work has let go of its result
+DELAY = 1.0  # seconds: by then the caller has dropped the result
 
 
 def release() -> None:
-    """Return freed memory to the system, where the C library is glibc, which otherwise keeps most of it for itself.
+    """Return freed memory to the system. Only glibc needs this; it keeps most freed memory for itself.
 
-    Its pieces are scattered: a page that has seen a hundred sizes of pictures holds 100 MB of them.
+    The freed blocks are scattered: after pictures of a hundred sizes the page holds 100 MB of them.
     """
     try:
         trim = ctypes.CDLL(None).malloc_trim
@@ -19,7 +19,7 @@ def release() -> None:
 
 
 def release_soon() -> None:
-    """Do so in a moment, from another thread."""
+    """Call `release` in a moment, from another thread."""
     timer = threading.Timer(DELAY, release)
     timer.daemon = True
     timer.start()

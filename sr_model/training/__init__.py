@@ -1,4 +1,4 @@
-"""A training run, on one process or on many."""
+"""Training, in one process or many."""
 
 from sr_model.training.config import TrainConfig
 from sr_model.training.loop import train

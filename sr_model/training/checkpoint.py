@@ -1,4 +1,4 @@
-"""What a run must keep to go on bit for bit, and checkpoints of it: written whole or not at all, checked on reading."""
+"""The state of a run, and checkpoints from which it resumes bit for bit: atomic, verified on reading."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ Tensors = list[Tensor] | tuple[Tensor, ...]
 
 
 class State:
-    """The networks, their optimizers and the step; everything else of a run is a function of these and its config."""
+    """The networks, their optimizers and the step; everything else in a run follows from these and its config."""
 
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         # Channels last is twice as fast on a CPU.
@@ -40,15 +40,15 @@ class State:
             self.discriminator = judge.to(device).to(memory_format=torch.channels_last)
             self.discriminator_optimizer = torch.optim.Adam(self.discriminator.parameters(), lr=config.lr)
         self.step = 0
-        self.seconds = 0.0  # of training, over all resumptions
+        self.seconds = 0.0  # of training, including before resuming
         self.loss = 0.0  # of the last step
         self.validated = 0  # the step of the last validation
         self.best: dict[str, float] = {}
-        self.earlier: dict[str, Any] = {}  # the training of the weights that the run began with, as their card has it
+        self.earlier: dict[str, Any] = {}  # how the initial weights were trained, from their card
 
     @property
     def averaged(self) -> Network:
-        """The running mean of the network, which is what is validated and kept."""
+        """The exponential moving average (EMA) of the network, which is what is validated and kept."""
         return cast(Network, self.ema.module)
 
     def tensors(self) -> dict[str, Tensor]:
@@ -62,12 +62,12 @@ class State:
         return tensors
 
     def values(self) -> dict[str, Any]:
-        """What goes into json beside the tensors."""
+        """Everything but the tensors, as json takes it."""
         names = ("step", "seconds", "loss", "validated", "best", "earlier")
         return {name: getattr(self, name) for name in names}
 
     def load(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """Take what `tensors` and `values` have given."""
+        """Restore what `tensors` and `values` returned."""
         self.model.load_state_dict(_part(tensors, "model."))
         self.ema.load_state_dict(_part(tensors, "ema."))
         for name, optimizer in self.optimizers.items():
@@ -78,14 +78,14 @@ class State:
             _load_moments(self.discriminator_optimizer, moments)
         self.step, self.seconds, self.best = values["step"], values["seconds"], values["best"]
         self.earlier = values.get("earlier", {})
-        # Checkpoints that are older than these say nothing of them, and were written after validation.
+        # Checkpoints from before these existed lack them, and were written after validation.
         self.loss, self.validated = values.get("loss", 0.0), values.get("validated", self.step)
 
 
 def running_mean(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """For AveragedModel: an exponential mean that forgets the random first weights quickly, whatever the decay.
+    """For AveragedModel: an exponential moving average that soon forgets the random initial weights, at any decay.
 
-    After n updates the decay is at most (1 + n) / (10 + n), so that short runs are averaged over a part of them.
+    After n updates the decay is at most (1 + n) / (10 + n), so short runs are averaged over a part of their length.
     """
 
     def update(averaged: Tensors, current: Tensors, updates: Tensor | int) -> None:
@@ -110,7 +110,7 @@ def _load_moments(optimizer: torch.optim.Optimizer, moments: dict[str, Tensor]) 
     for key, value in moments.items():
         index, _, entry = key.partition(".")
         if value.dim():
-            # The fused optimizer walks memory: its means must lie there as the parameter does, channels last.
+            # The fused optimizer needs its moments in the memory layout of the parameter, channels last.
             value = torch.empty_like(parameters[int(index)], dtype=value.dtype).copy_(value)
         state["state"].setdefault(int(index), {})[entry] = value
     optimizer.load_state_dict(state)
@@ -120,7 +120,7 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
-KEEP = 2  # the newest, and the one before it in case the newest is found damaged
+KEEP = 2  # the newest, and the one before in case the newest is damaged
 
 
 def save(folder: Path, step: int, tensors: dict[str, Tensor], meta: dict[str, Any]) -> Path:
@@ -132,10 +132,10 @@ def save(folder: Path, step: int, tensors: dict[str, Tensor], meta: dict[str, An
         metadata={"meta": json.dumps(meta)},
     )
     checksum = path.with_suffix(".sha256")
-    # Where one of this step is replaced, its digest stays as the second.
+    # If a checkpoint of this step is replaced, its digest is kept as the second.
     replaced = checksum.read_bytes().split()[:1] if path.exists() and checksum.exists() else []
-    # The checksum first: killed between the two, there is no checkpoint yet, or the old one, rather than one that
-    # nothing vouches for.
+    # The checksum first: a crash between the two leaves no checkpoint, or the old one, but never one without a
+    # checksum.
     write_atomically(checksum, b"\n".join([hashlib.sha256(data).hexdigest().encode(), *replaced]))
     write_atomically(path, data)
     for old in checkpoints(folder)[:-KEEP]:
@@ -150,9 +150,9 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def load_newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], list[str]]:
-    """Tensors and meta of the newest checkpoint that is whole, and a sentence for each newer one that is not.
+    """Tensors and meta of the newest intact checkpoint, and a sentence for each newer, damaged one.
 
-    Raises DataError where there is none.
+    Raises DataError if there is none.
     """
     complaints: list[str] = []
     for path in reversed(checkpoints(folder)):
@@ -167,6 +167,6 @@ def load_newest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any], list[s
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             complaints.append(f"Checkpoint {path.name} is damaged ({error}); the one before it is used.")
     raise DataError(
-        f"There is no whole checkpoint in {folder} to resume from. {' '.join(complaints)} "
-        "Start the run without --resume, or point --run-dir at a run that was begun."
+        f"There is no intact checkpoint in {folder} to resume from. {' '.join(complaints)} "
+        "Start the run without --resume, or point --run-dir at a run that has one."
     )

@@ -1,4 +1,4 @@
-"""What decides how a training run goes."""
+"""`TrainConfig`: the options of a training run."""
 
 import difflib
 from dataclasses import dataclass, field, fields
@@ -15,7 +15,7 @@ from sr_model.networks import presets
 from sr_model.networks.base import SCALES
 from sr_model.training import optimizers
 
-# What may differ between a run and its resumption without making it another run.
+# Options that may change when a run is resumed.
 _FREE_ON_RESUME = {
     "resume",
     "init",
@@ -36,9 +36,9 @@ _FREE_ON_RESUME = {
     "val_data",
     "dry_run",
 }
-# What a run had that was begun before there was a choice.
+# Values in runs that were started before an option existed.
 _BEFORE = {"optimizer": "adam"}
-# Paths of somebody's machine have no place on a card that is published.
+# Paths and devices of somebody's machine do not belong on a published card.
 _NOT_ON_THE_CARD = {
     "data",
     "low_dir",
@@ -60,7 +60,7 @@ def _option(default: Any, help: str, **metadata: Any) -> Any:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything that decides how a run goes. Each field is an option of train.py by the same name."""
+    """Everything that determines a run. Each field is an option of train.py with the same name."""
 
     preset: str = _option("base", "network to train", choices=tuple(presets.PRESETS))
     network: str = _option("", "changes to the preset's network, such as skips=true,residual_blocks=2")
@@ -70,49 +70,49 @@ class TrainConfig:
     )
     low_dir: str | None = _option(None, "folder of a CSV's low-resolution files (default: found beside it)")
     high_dir: str | None = _option(None, "folder of a CSV's high-resolution files (default: found beside it)")
-    val_data: str | None = _option(None, "the same to validate on (default: a part of --data is held out)")
-    val_fraction: float = _option(0.1, "part of --data that is held out where --val-data is not given")
+    val_data: str | None = _option(None, "the same, to validate on (default: a part of --data is held out)")
+    val_fraction: float = _option(0.1, "part of --data that is held out if there is no --val-data")
     degradation: str = _option(
         "bicubic",
-        "how low resolution is made of photos; photo adds blur, noise and JPEG as phones and the web do",
+        "how low resolution is made from photos; photo adds blur, noise and JPEG as phones and the web do",
         choices=DEGRADATIONS,
     )
-    augment: str = _option("", "what patches are changed by besides flips and quarter turns: rotation,scale,colour")
+    augment: str = _option("", "augmentation besides flips and quarter turns: rotation,scale,colour")
     fit: str = _option(
-        "crop", "patches are cut out of pictures, or whole pictures are resized to one", choices=("crop", "resize")
+        "crop", "cut patches out of pictures, or resize each whole picture to one patch", choices=("crop", "resize")
     )
-    epochs: int = _option(50, "how often each photo's area is covered, on average")
-    max_steps: int | None = _option(None, "end after this many steps, and let the learning rate fall over them")
+    epochs: int = _option(50, "how many times each photo's area is covered, on average")
+    max_steps: int | None = _option(None, "number of steps, instead of --epochs; the learning rate falls over them")
     batch_size: int = _option(8, "patches per step")
     patch_size: int = _option(48, "side of a low-resolution patch in pixels")
     optimizer: str = _option(
         "muon",
-        "what takes the steps; muon has Muon for the convolutions within the network and Adam for the rest",
+        "muon is Muon for the convolutions within the network and Adam for the rest",
         choices=optimizers.CHOICES,
     )
     lr: float = _option(1e-3, "learning rate after warm-up; it falls to 0 along a cosine")
     warmup_steps: int = _option(200, "steps over which the learning rate rises from 0")
-    grad_clip: float = _option(0.05, "largest norm of a step's gradient; a larger one is scaled down, 0 is no limit")
-    accumulate: int = _option(1, "parts that a step's patches are computed in, one after another, to save memory")
-    restarts: int = _option(0, "how often the learning rate jumps up again, after falling in equal parts of the run")
-    loss: str = _option("l1", "what is minimised, such as l1=1,perceptual=0.1,adversarial=0.005")
-    ema: float = _option(0.999, "decay of the running mean of the weights, which is what is validated and kept")
+    grad_clip: float = _option(0.05, "maximum norm of the gradient, which is clipped to it; 0 turns clipping off")
+    accumulate: int = _option(1, "compute each step in N parts, one after another, to save memory")
+    restarts: int = _option(0, "how many times the learning rate restarts; each cycle takes an equal part of the run")
+    loss: str = _option("l1", "loss to minimise, such as l1=1,perceptual=0.1,adversarial=0.005")
+    ema: float = _option(0.999, "decay of the moving average (EMA) of the weights, which is what is validated and kept")
     precision: str = _option(
         "auto",
-        "arithmetic of the training step; auto takes bfloat16 where the processor has it",
+        "arithmetic of the training step; auto is bfloat16 if the hardware has it",
         choices=("auto", "float32", "bfloat16"),
     )
     device: str = _option("auto", "where it runs", choices=DEVICES)
-    seed: int = _option(0, "of the first weights, the split, the patches and their order")
-    val_every: int = _option(1000, "steps between validations; an epoch that is shorter is one interval")
+    seed: int = _option(0, "random seed of the initial weights, the split, the patches and their order")
+    val_every: int = _option(1000, "steps between validations; at most one epoch")
     workers: int = _option(0, "processes that prepare patches; 0 is enough on a CPU")
-    cache_gb: float = _option(4.0, "gigabytes of decoded photos in memory; what goes beyond is mapped from a file")
+    cache_gb: float = _option(4.0, "gigabytes of decoded photos in memory; the rest is mapped from a file")
     init: str | None = _option(
-        None, "weights to begin with: a preset, a folder or a .safetensors file; any scale; not read by a resumed run"
+        None, "weights to start from: a preset, a folder or a .safetensors file, of any scale; ignored on resuming"
     )
     run_dir: str | None = _option(None, "folder that the run writes to (default: runs/<preset>-x<scale>)")
-    resume: bool = _option(False, "go on where the run in --run-dir was stopped or, where there is none, begin it")
-    dry_run: bool = _option(False, "say the plan and, from a few steps, how long it would take; write nothing")
+    resume: bool = _option(False, "continue the run in --run-dir, or start it if there is none")
+    dry_run: bool = _option(False, "print the plan and, after a few steps, how long the run would take; write nothing")
 
     def __post_init__(self) -> None:
         presets.config(self.preset, self.scale, self.network)
@@ -132,7 +132,7 @@ class TrainConfig:
         for name in ("warmup_steps", "restarts", "workers", "seed"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{flag(name)} is {getattr(self, name)}; it must not be negative.")
-        if not self.cache_gb >= 0:  # nor nan
+        if not self.cache_gb >= 0:  # also refuses NaN
             raise ConfigError(f"--cache-gb is {self.cache_gb}; it must not be negative.")
         if self.accumulate > self.batch_size:
             raise ConfigError(f"--accumulate is {self.accumulate}; it can be at most --batch-size, {self.batch_size}.")
@@ -147,15 +147,15 @@ class TrainConfig:
         least = losses.min_output_side(self.terms)
         if self.min_side < least:
             raise ConfigError(
-                f"--patch-size {self.patch_size} at x{self.scale} makes pictures of {self.min_side} pixels, and "
+                f"--patch-size {self.patch_size} at x{self.scale} gives patches of {self.min_side} output pixels, and "
                 f"--loss {self.loss} needs {least}. Choose larger patches or a simpler loss."
             )
 
     @classmethod
     def of_preset(cls, **given: Any) -> "TrainConfig":
-        """The settings that a preset is trained with, changed by those that are given.
+        """The settings that a preset is trained with, overridden by those given.
 
-        Raises ConfigError for an unknown preset and for settings that do not exist.
+        Raises ConfigError for an unknown preset and for unknown settings.
         """
         known = [f.name for f in fields(cls)]
         for name in given:
@@ -178,7 +178,7 @@ class TrainConfig:
 
     @property
     def is_of_pixels(self) -> bool:
-        """Whether the loss is of pixels alone, so that PSNR says which weights are best."""
+        """Whether all terms of the loss compare pixels, so PSNR says which weights are best."""
         return self.terms.keys() <= losses.OF_PIXELS
 
     @property
@@ -196,22 +196,22 @@ class TrainConfig:
         return self.min_side if self.fit == "resize" else None
 
     def check_same_run(self, begun: dict[str, Any]) -> None:
-        """Raise ConfigError where these settings, beside those that a run was begun with, make another run."""
+        """Raise ConfigError unless a run that was started with the settings `begun` can be resumed with these."""
         for f in fields(self):
             before, now = begun.get(f.name, _BEFORE.get(f.name, f.default)), _plain(getattr(self, f.name))
             if f.name not in _FREE_ON_RESUME and before != now:
                 raise ConfigError(
-                    f"The run in {self.folder} was begun with {flag(f.name)} {before}, not {now}. "
+                    f"The run in {self.folder} was started with {flag(f.name)} {before}, not {now}. "
                     "Use the same, or another --run-dir."
                 )
 
     def for_card(self) -> dict[str, Any]:
-        """The settings that a model card tells, as json has them."""
+        """The settings that belong on the model card, as json."""
         return {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name not in _NOT_ON_THE_CARD}
 
 
 def _plain(value: Any) -> Any:
-    """As json gives it back."""
+    """The value as it comes back from json."""
     return list(value) if isinstance(value, tuple) else value
 
 

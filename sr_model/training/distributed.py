@@ -1,4 +1,4 @@
-"""Several processes that train one network, started by torchrun, on torch's own engine."""
+"""Several processes, started by torchrun, that train one network (torch DDP)."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -18,36 +18,36 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Group:
-    """This process among those of the run; alone, its methods do nothing."""
+    """This process and the others of the run; with a single process, the methods do nothing."""
 
     device: torch.device
     rank: int = 0
     size: int = 1
-    machine: distributed.ProcessGroup | None = None  # the processes on this machine, where there are several
+    machine: distributed.ProcessGroup | None = None  # the processes on this machine, if there are several
 
     @property
     def is_first(self) -> bool:
-        """The one that writes and speaks."""
+        """Whether this is rank 0, which writes files and logs."""
         return self.rank == 0
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """The network whose backward pass averages gradients over the processes."""
+        """The network wrapped so that its backward pass averages gradients over the processes."""
         if self.size == 1:
             return network
         return DistributedDataParallel(network, device_ids=[self.device] if self.device.type == "cuda" else None)
 
     def gradients(self, network: nn.Module, last: bool) -> AbstractContextManager[None]:
-        """A context for a backward pass of one of several parts: gradients are averaged once, with the last."""
+        """A context for the backward pass of one of several parts: gradients are averaged only with the last."""
         if isinstance(network, DistributedDataParallel) and not last:
             return network.no_sync()
         return nullcontext()
 
     def any(self, flag: bool) -> bool:
-        """Whether the flag is true in any process; all must ask."""
+        """Whether the flag is true in any process; all of them must call this."""
         return flag if self.size == 1 else self.sum(float(flag)) > 0
 
     def sum(self, value: float) -> float:
-        """The sum over the processes; all must ask."""
+        """The sum over the processes; all of them must call this."""
         if self.size == 1:
             return value
         total = torch.tensor(value, dtype=torch.float64, device=self.device)
@@ -55,7 +55,7 @@ class Group:
         return float(total.item())
 
     def share(self, make: Callable[[], Result]) -> Result:
-        """What `make` returns: one process of each machine calls it, and sends the others a pickle of it.
+        """The result of `make`: one process per machine calls it and sends the others a pickle of the result.
 
         An error that it raises is raised in all of them.
         """
@@ -74,7 +74,7 @@ class Group:
         return cast(Result, outcome[0])
 
     def average_gradients(self, network: nn.Module) -> None:
-        """For a network that is not wrapped."""
+        """Average the gradients of a network that is not wrapped."""
         if self.size == 1:
             return
         for parameter in network.parameters():
@@ -83,14 +83,14 @@ class Group:
                 parameter.grad /= self.size
 
     def wait(self) -> None:
-        """Until all have come here."""
+        """Wait until all processes have called this."""
         if self.size > 1:
             distributed.barrier()
 
 
 @contextmanager
 def join(device: str) -> Iterator[Group]:
-    """The group that torchrun has started this process in (gloo on the CPU, NCCL on CUDA), or a group of one."""
+    """The group that torchrun started this process in (gloo on the CPU, NCCL on CUDA), or a group of one."""
     chosen = choose_device(device)
     if not is_launched():
         yield Group(chosen)
@@ -106,16 +106,16 @@ def join(device: str) -> Iterator[Group]:
     group = Group(chosen, distributed.get_rank(), size, machine)
     try:
         yield group
-        group.wait()  # a process that leaves before the others takes their connections with it
+        group.wait()  # a process that leaves early would break the connections of the others
     finally:
         distributed.destroy_process_group()
 
 
 def is_launched() -> bool:
-    """Whether torchrun has started this process."""
+    """Whether torchrun started this process."""
     return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
 def was_restarted() -> bool:
-    """Whether torchrun has started the processes again, after one of them was lost."""
+    """Whether torchrun restarted the processes after losing one of them."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0

@@ -1,4 +1,4 @@
-"""The folder that a run writes to: whose it is, and what is in it for people to look at."""
+"""The run folder: who holds it, and the files that a run writes for people to look at."""
 
 import json
 from collections.abc import Iterator
@@ -24,14 +24,14 @@ HISTORY = "history.jsonl"
 
 @contextmanager
 def hold(folder: Path, resume: bool) -> Iterator[None]:
-    """Make the folder this run's own until the end; the lock of a process that has died holds nobody.
+    """Lock the folder for this run; the lock is released when the process dies.
 
-    Raises ConfigError where another run holds it, where it holds a run already that is not to be resumed, and where it
-    cannot be written.
+    Raises ConfigError if another run holds it, if it contains a run that is not to be resumed, and if it cannot be
+    written.
     """
 
     def busy() -> None:
-        raise ConfigError(f"Another process is training in {folder} now. Wait for its end, or name another --run-dir.")
+        raise ConfigError(f"Another process is training in {folder}. Wait for it to end, or choose another --run-dir.")
 
     with ExitStack() as stack:
         try:
@@ -40,9 +40,7 @@ def hold(folder: Path, resume: bool) -> Iterator[None]:
         except OSError as error:
             raise ConfigError(f"--run-dir {folder} cannot be written: {error.strerror}.") from None
         if checkpoint.checkpoints(folder / "checkpoints") and not resume:
-            raise ConfigError(
-                f"{folder} holds a run already. Go on with it by --resume, or name another folder by --run-dir."
-            )
+            raise ConfigError(f"{folder} already holds a run. Continue it with --resume, or choose another --run-dir.")
         with told():
             for place in (folder, folder / "checkpoints"):
                 remove_leftovers(place)
@@ -51,24 +49,24 @@ def hold(folder: Path, resume: bool) -> Iterator[None]:
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turn a failure to write into a sentence."""
+    """Turn a failed write into a DataError."""
     try:
         yield
     except OSError as error:
         raise DataError(
-            f"The run cannot be written: {error.strerror} ({error.filename}). What was written before is whole; "
-            "make room, and go on with --resume."
+            f"The run cannot be written: {error.strerror} ({error.filename}). Everything written before is intact; "
+            "free some space, and continue with --resume."
         ) from None
 
 
 def append_history(folder: Path, line: dict[str, Any]) -> None:
-    """Add a validation to history.jsonl."""
+    """Append a validation to history.jsonl."""
     with open(folder / HISTORY, "a", encoding="utf-8") as stream:
         stream.write(json.dumps(line) + "\n")
 
 
 def cut_history(folder: Path, step: int) -> None:
-    """Forget validations after `step`: a run that goes on from there makes them again."""
+    """Remove validations after `step`: a run that resumes there makes them again."""
     file = folder / HISTORY
     if file.exists():
         lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -80,12 +78,12 @@ def cut_history(folder: Path, step: int) -> None:
 def _step(line: str) -> float:
     try:
         return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):  # half a line, from a full disk or a lost machine
+    except (ValueError, KeyError, TypeError):  # a partial line, from a full disk or a crash
         return float("inf")
 
 
 class Output:
-    """Writes into a run's folder. Only the first process of a run has one."""
+    """Writes into a run's folder. Only rank 0 has one."""
 
     def __init__(self, run: Run) -> None:
         from torch.utils.tensorboard import SummaryWriter  # slow to import, and only needed here
@@ -94,7 +92,7 @@ class Output:
         self.board = SummaryWriter(str(run.folder / "tensorboard"), purge_step=run.state.step + 1)
 
     def step(self) -> None:
-        """Points on the curves, for the last step."""
+        """Log the last step to TensorBoard."""
         state = self.run.state
         self.board.add_scalar("loss", state.loss, state.step)
         self.board.add_scalar("learning rate", self.run.rate, state.step)
@@ -102,7 +100,7 @@ class Output:
             self.board.add_scalar(f"loss/{name}", value, state.step)
 
     def validated(self, result: Result, better: bool) -> None:
-        """A line of history, samples, and the averaged weights where they are the best so far."""
+        """Write a line of history, samples, and the averaged weights if they are the best so far."""
         run, state = self.run, self.run.state
         if better:
             self._keep(result)
@@ -126,7 +124,7 @@ class Output:
         self.board.flush()
 
     def _keep(self, result: Result) -> None:
-        """Write the averaged weights, as weights/ takes them."""
+        """Write the averaged weights in the format of weights/."""
         run, state = self.run, self.run.state
         training = {
             "arguments": run.config.for_card(),
@@ -148,5 +146,5 @@ class Output:
         weights.save(state.averaged, run.config.preset, run.folder, training, metrics)
 
     def close(self) -> None:
-        """No more points come."""
+        """Close the TensorBoard log."""
         self.board.close()

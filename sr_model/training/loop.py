@@ -1,4 +1,4 @@
-"""A training run from beginning to end, on one process or on many: it can go on where it was stopped."""
+"""A training run from beginning to end, in one process or many, resumable at any step."""
 
 import contextlib
 import math
@@ -24,16 +24,16 @@ from sr_model.training.step import Part, learning_rate
 from sr_model.training.validation import StoppedError
 
 DRY_STEPS = 10  # of --dry-run, after one that warms up
-MAX_SKIPPED = 10  # steps in a row whose loss is no number
+MAX_SKIPPED = 10  # steps in a row whose loss is NaN or infinite
 
 
 def train(config: TrainConfig, log: Progress | None = None) -> dict[str, float]:
-    """Train, validating now and then, and leave in `config.folder` what weights/ takes.
+    """Train, validating at intervals, and write the best weights to `config.folder` in the format of weights/.
 
     Writes `<preset>-x<scale>.safetensors` and .json of the best validation, `samples.png`, `history.jsonl` (a line per
     validation), `tensorboard/` and `checkpoints/`. Returns the best validation: psnr, bicubic_psnr (dB) and step; with
-    `dry_run` nothing is written and nothing returned. Started by torchrun, all processes train one network, and the
-    first one writes. Raises ConfigError and DataError; Ctrl-C and SIGTERM end it after a checkpoint.
+    `dry_run` nothing is written and the result is empty. Under torchrun all processes train one network, and rank 0
+    writes. Raises ConfigError and DataError; Ctrl-C and SIGTERM end the run after a checkpoint.
     """
     with distributed.join(config.device) as group, contextlib.ExitStack() as stack:
         log = log or Progress(quiet=not group.is_first)
@@ -42,9 +42,9 @@ def train(config: TrainConfig, log: Progress | None = None) -> dict[str, float]:
             stack.enter_context(folder.hold(config.folder, resume))
         group.wait()
         place = config.folder / "cache"
-        if config.dry_run:  # which touches nothing, least of all the cache of a run that is under way
+        if config.dry_run:  # a dry run touches nothing, least of all the cache of a run in progress
             place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        # What several processes share is in a file that all of them map.
+        # Several processes share the pictures through a file that all of them map.
         limit = 0 if group.machine else config.cache_gb * 1e9
         cache = stack.enter_context(PictureCache(place, limit, group.rank))
         run = Run(config, group, *load_data(config, log, cache, group), log)
@@ -52,7 +52,7 @@ def train(config: TrainConfig, log: Progress | None = None) -> dict[str, float]:
             run.go_on()
         else:
             if config.resume:
-                log.say(f"There is no run in {config.folder} to go on with; it begins now.")
+                log.say(f"There is no run in {config.folder} to resume; starting one.")
             run.begin()
         announce(run)
         if config.dry_run:
@@ -64,7 +64,7 @@ def train(config: TrainConfig, log: Progress | None = None) -> dict[str, float]:
 
 
 class _Training:
-    """The steps of a run and its validations, until its end or until asked to stop."""
+    """The steps and validations of a run, until its end or until asked to stop."""
 
     def __init__(self, run: Run, stopping: threading.Event) -> None:
         self.run, self.stopping = run, stopping
@@ -78,7 +78,7 @@ class _Training:
         run, state = self.run, self.run.state
         run.log.start(run.plan.steps, state.step, run.config.batch_size)
         began, before = time.monotonic(), state.seconds
-        self._validate_where_due()  # a validation that was stopped is made up for
+        self._validate_where_due()  # catches up on a validation that was interrupted
         batches = run.batches()
         while not run.group.any(self.stopping.is_set()):
             parts = next(batches, None)
@@ -93,22 +93,22 @@ class _Training:
             self._validate_where_due()
         else:
             run.save()
-            run.log.say(f"Stopped after step {state.step:,}; go on with --resume.")
+            run.log.say(f"Stopped after step {state.step:,}; continue with --resume.")
         if self.output:
             self.output.close()
 
     def _step(self, parts: list[Part]) -> float:
-        """Returns the loss. Raises DataError where steps could not be taken for too long."""
+        """Take a step and return the loss. Raises DataError after too many skipped steps in a row."""
         run = self.run
         loss, taken = run.stepper(parts, learning_rate(run.config, run.plan, run.state.step))
         self.skipped = 0 if taken else self.skipped + 1
         if not taken:
-            run.log.warn(f"Step {run.state.step + 1:,} is skipped: its loss ({loss:.4g}) or gradient is no number.")
+            run.log.warn(f"Step {run.state.step + 1:,} is skipped: NaN or infinite loss ({loss:.4g}) or gradient.")
         if self.skipped == MAX_SKIPPED:
             run.save()
             raise DataError(
-                f"{MAX_SKIPPED} steps in a row had a loss or gradient that is no number; the run ends with the weights "
-                "before them. Go on with --resume and a lower --lr, or begin anew with --precision float32."
+                f"{MAX_SKIPPED} steps in a row had a NaN or infinite loss or gradient; the run ends with the weights "
+                "before them. Continue with --resume and a lower --lr, or start over with --precision float32."
             )
         return loss
 
@@ -118,7 +118,7 @@ class _Training:
             self.output.step()
 
     def _validate_where_due(self) -> None:
-        """After each interval and at the end, with a checkpoint; a wish to stop puts it off until the run goes on."""
+        """Validate and save a checkpoint after each interval and at the end; if asked to stop, after resuming."""
         run, state = self.run, self.run.state
         due = state.step % run.interval == 0 or state.step == run.plan.steps
         if not due or state.validated == state.step:
@@ -146,7 +146,7 @@ class _Training:
 
 
 def announce(run: Run) -> None:
-    """Say what is trained, where, on what, and for how many steps."""
+    """Print what is trained, where, on what, and for how many steps."""
     config, say, state, plan = run.config, run.log.say, run.state, run.plan
     say(summary(state.model, (config.patch_size, config.patch_size)))
     processes = f" in {run.group.size} processes" if run.group.size > 1 else ""
@@ -161,19 +161,19 @@ def announce(run: Run) -> None:
     )
     say(
         f"{plan.steps:,} steps of {config.batch_size} patches, {plan.steps_per_epoch:,} steps an epoch, "
-        f"validation every {run.interval:,}; the run is kept in {run.folder}"
+        f"validation every {run.interval:,}; output in {run.folder}"
     )
     if state.step:
-        say(f"Going on after step {state.step:,}")
+        say(f"Resuming after step {state.step:,}")
 
 
 def estimate(run: Run) -> None:
-    """Say how long it will take, from a few real steps and one validation; the folder is not touched."""
+    """Print how long the run will take, from a few real steps and one validation; nothing is written."""
     done, warm = 0, time.monotonic()
     for done, parts in enumerate(run.batches()):
         run.stepper(parts, run.config.lr * 1e-3)
         if done == 0:
-            warm = time.monotonic()  # the first step chooses algorithms
+            warm = time.monotonic()  # the first step selects algorithms
         if done == DRY_STEPS:
             break
     seconds = (time.monotonic() - warm) / max(1, done)
@@ -189,7 +189,7 @@ def estimate(run: Run) -> None:
 
 @contextmanager
 def stop_on_signal() -> Iterator[threading.Event]:
-    """Turn the first SIGINT or SIGTERM into an event, so that the step under way ends; the second one kills."""
+    """Turn the first SIGINT or SIGTERM into an event, so the current step can finish; a second one kills."""
     event = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield event

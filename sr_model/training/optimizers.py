@@ -1,4 +1,4 @@
-"""What takes the steps: torch's Adam and, for the convolutions within a network, torch's Muon."""
+"""The optimizers: torch's Adam and, for the convolutions within a network, torch's Muon."""
 
 import math
 from collections.abc import Iterable
@@ -12,16 +12,16 @@ CHOICES = ("muon", "adam")
 
 
 class KernelMuon(torch.optim.Muon):
-    """torch's Muon (Jordan et al. 2024), which knows matrices alone, for kernels: a row for each output channel.
+    """torch's Muon (Jordan et al. 2024), which takes only matrices, for kernels: one row per output channel.
 
-    Each step is the gradient's mean over time with all its singular values made about 1, so that rare directions
-    are learned as fast as common ones; it is as long as one of Adam's at the same learning rate (Liu et al. 2025).
-    Kernels are (O, I, h, w), channels last, and must stay where they lie in memory.
+    Each step is the gradient's running mean with all singular values set to about 1, so rare directions are learned as
+    fast as common ones; its size is that of an Adam step at the same learning rate (Liu et al. 2025). Kernels are
+    (O, I, h, w), channels last, and their storage must not be replaced.
     """
 
     def __init__(self, kernels: Iterable[nn.Parameter], lr: float) -> None:
         self._kernels = list(kernels)
-        # They share the kernels' memory: a step of theirs is one of the kernels'.
+        # Views of the kernels' memory: updating them updates the kernels.
         self._rows = [nn.Parameter(_rows(kernel.detach())) for kernel in self._kernels]
         by_shape: dict[torch.Size, list[int]] = {}
         for i, rows in enumerate(self._rows):
@@ -31,8 +31,8 @@ class KernelMuon(torch.optim.Muon):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """Kernels of one shape take their step in one stack: many small products cost four times as much one by one."""
-        assert closure is None, "the loss is known before"
+        """Update all kernels of one shape as a stack: one by one, the many small products take four times as long."""
+        assert closure is None, "the loss is computed before the step"
         group = self.param_groups[0]
         for members in self._stacks:
             rows: list[Tensor] = [self._rows[i] for i in members]
@@ -64,15 +64,16 @@ def _orthogonal(matrices: Tensor, coefficients: tuple[float, float, float], step
 
 
 def _rows(kernel: Tensor) -> Tensor:
-    """(O, I, h, w), channels last -> (O, h * w * I) of the same memory."""
+    """(O, I, h, w), channels last -> (O, h * w * I), a view of the same memory."""
     return kernel.permute(0, 2, 3, 1).view(len(kernel), -1)
 
 
 def build(network: nn.Module, name: str, lr: float) -> dict[str, Optimizer]:
-    """The optimizers of a network, channels last, by the names that their moments have in a checkpoint.
+    """The optimizers of a channels-last network, by the names of their moments in a checkpoint.
 
-    `name` is one of CHOICES: "adam" is Adam for everything; "muon" is Muon for all kernels but the first and the last
-    convolution's, whose channels are colours, and Adam for those and the biases. A step of the run is one of each.
+    `name` is one of CHOICES: "adam" is Adam for everything; "muon" is Muon for all kernels except those of the
+    first and last convolution, whose channels are colours, and Adam for these and the biases. Each training step steps
+    both.
     """
     kernels = [module.get_parameter("weight") for module in network.modules() if isinstance(module, nn.Conv2d)][1:-1]
     inner = {id(kernel) for kernel in kernels} if name == "muon" else set()

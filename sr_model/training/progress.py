@@ -1,4 +1,4 @@
-"""How a training run speaks: a live bar in a terminal, plain lines in a log."""
+"""Progress of a training run: a live bar in a terminal, plain lines in a log."""
 
 import sys
 import time
@@ -18,7 +18,7 @@ class Progress:
         self.console = console or Console(highlight=False, soft_wrap=True, quiet=quiet)
         self.quiet = quiet
         self.bar = Bar(
-            BarColumn(bar_width=10),  # all in a line of 80 characters
+            BarColumn(bar_width=10),  # everything fits into a line of 80 characters
             MofNCompleteColumn(),
             TextColumn("loss {task.fields[loss]} val {task.fields[psnr]} {task.fields[rate]} images/s"),
             TimeRemainingColumn(compact=True),

@@ -1,4 +1,4 @@
-"""A training run: what it is made of, its data, the weights it begins with, and what it goes on from."""
+"""`Run`: the parts of a training run, its data and its initial weights, and how it resumes."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,12 +26,12 @@ from sr_model.training.step import Part, Plan, Stepper, batches, learning_rate
 from sr_model.training.validation import Validation
 
 BUNDLED_PHOTOS = Path(__file__).parent.parent.parent / "examples"
-VALIDATION_PICTURES = 48  # at most this many are validated on, evenly spread over the sorted names
-VALIDATION_SIDE = 512  # pixels: only the centre of larger ones
+VALIDATION_PICTURES = 48  # at most this many, evenly spread over the sorted names
+VALIDATION_SIDE = 512  # pixels; only the centre of larger pictures is used
 
 
 class Run:
-    """One network in training: its state, what changes it, and what it is trained and validated on."""
+    """One network in training: its state, its steps, and the pictures it is trained and validated on."""
 
     def __init__(
         self, config: TrainConfig, group: Group, patches: Patches, pictures: list[Photo], log: Progress
@@ -53,11 +53,11 @@ class Run:
         return learning_rate(self.config, self.plan, self.state.step - 1)
 
     def batches(self) -> Iterator[list[Part]]:
-        """What is left of it: for each step to the end the parts that are this process's."""
+        """The rest of the run: for each remaining step, the parts of this process."""
         return batches(self.config, self.patches, self.plan, self.group, self.state.step)
 
     def begin(self) -> None:
-        """With the weights that --init names, if it does. Raises ConfigError and WeightsError."""
+        """Load the weights that --init names, if any. Raises ConfigError and WeightsError."""
         if not self.config.init:
             return
         model, card = find_weights(self.config.init, self.config.preset, self.config.scale)
@@ -66,15 +66,15 @@ class Run:
         self.state.earlier = card.training
         name = weights.name(card.preset, card.scale)
         if left:
-            self.log.say(f"Begun from {name}: {len(taken)} tensors are taken, these are new: {', '.join(left)}")
+            self.log.say(f"Starting from {name}: {len(taken)} tensors are copied, these are new: {', '.join(left)}")
         else:
-            self.log.say(f"Begun from {name}")
+            self.log.say(f"Starting from {name}")
             self.state.best = self.validation(self.state.averaged).as_dict(step=0)
 
     def can_go_on(self) -> bool:
-        """Whether its folder has what it would go on from.
+        """Whether its folder has a checkpoint to resume from.
 
-        Raises ConfigError where some processes find it and others do not: they would train different networks.
+        Raises ConfigError if some processes find one and others do not: they would train different networks.
         """
         found = bool(checkpoint.checkpoints(self.folder / "checkpoints"))
         if self.group.any(found) and self.group.any(not found):
@@ -85,14 +85,14 @@ class Run:
         return found
 
     def go_on(self) -> None:
-        """From the newest checkpoint that is whole. Raises ConfigError where that is another run's, and DataError."""
+        """Load the newest intact checkpoint. Raises ConfigError if it belongs to another run, and DataError."""
         tensors, meta, complaints = checkpoint.load_newest(self.folder / "checkpoints")
         for complaint in complaints:
             self.log.warn(complaint)
         self.config.check_same_run(meta["config"])
         if meta["patches"] != len(self.patches):
             raise ConfigError(
-                f"The run in {self.folder} was begun on other photos ({meta['patches']} patches an epoch, now "
+                f"The run in {self.folder} was started on other photos ({meta['patches']} patches an epoch, now "
                 f"{len(self.patches)}). Use the same --data, or another --run-dir."
             )
         self.state.load(tensors, meta)
@@ -104,7 +104,7 @@ class Run:
             )
 
     def save(self) -> None:
-        """Write a checkpoint, which the first process does for all."""
+        """Write a checkpoint; only rank 0 does."""
         if self.group.is_first:
             meta = self.state.values() | {"config": asdict(self.config), "patches": len(self.patches)}
             checkpoint.save(self.folder / "checkpoints", self.state.step, self.state.tensors(), meta)
@@ -113,7 +113,7 @@ class Run:
 def find_weights(source: str, preset: str, scale: int) -> tuple[Network, Card]:
     """The network that --init names: a preset ("base", "base-x2"), a folder of weights, or a .safetensors file.
 
-    Of a preset or folder the weights of `scale` are taken or, where there are none, the nearest scale's. Raises
+    For a preset or folder these are the weights of `scale` or, if there are none, of the nearest scale. Raises
     WeightsError and ConfigError.
     """
     path = Path(source)
@@ -143,12 +143,12 @@ def _nearest(source: str, preset: str, scale: int, folder: Path) -> tuple[Networ
 
 
 def transfer(source: nn.Module, target: nn.Module) -> tuple[list[str], list[str]]:
-    """Copy every tensor that both have in one shape; return the names (taken, left as they were).
+    """Copy every tensor that both have in the same shape; return the names (copied, left unchanged).
 
-    Raises ConfigError where nothing fits, and for 8-bit weights.
+    Raises ConfigError if nothing fits, and for 8-bit weights.
     """
     if is_quantized(source):
-        raise ConfigError("--init: 8-bit weights cannot be trained on; begin with those that they were made of.")
+        raise ConfigError("--init: 8-bit weights cannot be trained; start from the weights that they were made from.")
     given: dict[str, Tensor] = source.state_dict()
     wanted: dict[str, Tensor] = target.state_dict()
     taken = [name for name, value in wanted.items() if name in given and given[name].shape == value.shape]
@@ -160,9 +160,9 @@ def transfer(source: nn.Module, target: nn.Module) -> tuple[list[str], list[str]
 
 
 def load_data(config: TrainConfig, log: Progress, cache: PictureCache, group: Group) -> tuple[Patches, list[Photo]]:
-    """(what is trained on, whose pixels the cache keeps; what is validated on). Raises DataError.
+    """(training patches, with pixels in the cache; validation pictures). Raises DataError.
 
-    The processes of a machine share one cache, all of it in its file, which one of them fills.
+    The processes of a machine share one cache file, which one of them fills.
     """
 
     def listed(sources: Sequence[str | Path]) -> list[ListedFile]:
@@ -174,11 +174,11 @@ def load_data(config: TrainConfig, log: Progress, cache: PictureCache, group: Gr
     else:
         training, held_out = data.split(files, config.val_fraction, config.seed)
     log.say(f"Reading {len(training):,} photos for training and {len(held_out):,} for validation")
-    # Training makes low resolution anew for each patch, where it is not bicubic.
+    # Unless it is bicubic, training makes the low resolution anew for each patch.
     how = Preparation(config.scale, config.min_side, resize=config.resize, seed=config.seed)
     photos = group.share(lambda: data.load_photos(training, how, log.warn, cache))
     chosen = data.evenly(held_out, VALIDATION_PICTURES)
-    # Always of one seed: runs with others are compared on the same pictures.
+    # Always with the default seed, so runs with different seeds are compared on the same pictures.
     least = max(4 * config.scale, validation.MIN_SIDE)
     how = Preparation(config.scale, least, VALIDATION_SIDE, config.resize, config.degradation)
     pictures = data.load_photos(chosen, how, log.warn)
@@ -188,5 +188,5 @@ def load_data(config: TrainConfig, log: Progress, cache: PictureCache, group: Gr
 
 
 def photo_sets(patches: Patches) -> dict[str, int]:
-    """How many photos of which set, for the model card."""
+    """The number of photos per set, for the model card."""
     return dict(Counter(photo.set_name for photo in patches.photos))

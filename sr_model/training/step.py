@@ -15,13 +15,13 @@ from sr_model.training.checkpoint import State
 from sr_model.training.config import TrainConfig
 from sr_model.training.distributed import Group
 
-# Learning rate of the discriminator, at the top of the schedule: it begins from nothing, whatever the network does.
+# Peak learning rate of the discriminator, which always starts from scratch, whatever the rate of the network.
 DISCRIMINATOR_LR = 5e-4
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a process computes at once: patches in [0, 1], and its weight in the step's mean."""
+    """Patches in [0, 1] that a process computes at once, and their weight in the mean of the step."""
 
     low: Tensor  # (N, 3, P, P)
     high: Tensor  # (N, 3, scale * P, scale * P)
@@ -37,13 +37,13 @@ class Plan:
 
     @classmethod
     def of(cls, config: TrainConfig, patches: int) -> "Plan":
-        """From the number of patches in an epoch."""
+        """The plan for a number of patches in an epoch."""
         per_epoch = math.ceil(patches / config.batch_size)
         return cls(config.max_steps or config.epochs * per_epoch, per_epoch)
 
 
 def batches(config: TrainConfig, patches: Patches, plan: Plan, group: Group, step: int) -> Iterator[list[Part]]:
-    """For each step from `step` to the end, the parts that are this process's."""
+    """For each step from `step` to the end, the parts of this process."""
     while step < plan.steps:
         epoch, done = divmod(step, plan.steps_per_epoch)
         last = min(plan.steps_per_epoch, done + plan.steps - step)
@@ -56,7 +56,7 @@ def batches(config: TrainConfig, patches: Patches, plan: Plan, group: Group, ste
             mine = batch[group.rank :: group.size]
             for k in range(config.accumulate):
                 part = mine[k :: config.accumulate]
-                # With nothing to do a process computes something that does not count, so that none waits for it.
+                # A process without patches computes one with weight 0, so no other process has to wait for it.
                 items.append(part or batch[:1])
                 shares.append(len(part) / len(batch) * group.size)
         loader = DataLoader(patches, batch_sampler=items, num_workers=config.workers)
@@ -70,7 +70,7 @@ def batches(config: TrainConfig, patches: Patches, plan: Plan, group: Group, ste
 
 
 def learning_rate(config: TrainConfig, plan: Plan, step: int) -> float:
-    """Linear warm-up, then cosines to 0 (Loshchilov and Hutter 2017), as a function of the step alone."""
+    """Linear warm-up, then cosines to 0 (Loshchilov and Hutter 2017); depends only on the step."""
     rise = min(1.0, (step + 1) / (config.warmup_steps + 1))
     cycles = min(1.0, step / plan.steps) * (config.restarts + 1)
     position = cycles % 1 if cycles < config.restarts + 1 else 1.0
@@ -78,18 +78,18 @@ def learning_rate(config: TrainConfig, plan: Plan, step: int) -> float:
 
 
 class Stepper:
-    """Changes a state by one step at a time; in several processes all of them take the same step."""
+    """Updates a state one step at a time; all processes of a run take the same step."""
 
     def __init__(self, config: TrainConfig, state: State, group: Group, bfloat16: bool) -> None:
         self.config, self.state, self.group, self.bfloat16 = config, state, group, bfloat16
         self.network = group.wrap(state.model)
         self.loss = Loss(config.terms, group.device)
-        self.terms: dict[str, float] = {}  # of the last loss, each without its weight
+        self.terms: dict[str, float] = {}  # of the last loss, unweighted
 
     def __call__(self, parts: list[Part], rate: float) -> tuple[float, bool]:
-        """Take a step at a learning rate; return the loss, and whether the step could be taken.
+        """Take a step at a learning rate; return the loss, and whether the step was taken.
 
-        It is not where the loss or its gradient is no finite number in any process; then nothing has changed.
+        It is not taken, and nothing changes, if the loss or its gradient is NaN or infinite in any process.
         """
         state = self.state
         state.model.zero_grad(set_to_none=True)
@@ -100,7 +100,7 @@ class Stepper:
         for part in parts:
             with self.group.gradients(self.network, last=part is parts[-1]):
                 with self._autocast():
-                    prediction = self.network(part.low).to(part.high.dtype)  # autocast gives bfloat16
+                    prediction = self.network(part.low).to(part.high.dtype)  # autocast returns bfloat16
                     terms = self.loss.parts(prediction, part.high)
                     if state.discriminator:
                         terms["adversarial"] = generator_loss(state.discriminator(prediction))
@@ -109,9 +109,9 @@ class Stepper:
             total += loss.item() * part.share
             predictions.append(prediction.detach())
         self.terms = {name: value.item() for name, value in terms.items()}
-        # At a high learning rate one odd batch can throw the weights off for good.
+        # At a high learning rate a single odd batch can ruin the weights.
         norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), self.config.grad_clip or math.inf)
-        # Asked of all: a loss can be no number in one process alone, and its gradient one all the same.
+        # In any process: the loss can be NaN in a single one, and its gradient finite nonetheless.
         if self.group.any(not math.isfinite(total) or not math.isfinite(norm.item())):
             return total, False
         for optimizer in state.optimizers.values():

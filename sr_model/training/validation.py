@@ -1,4 +1,4 @@
-"""How good a network is on pictures that it is not trained on."""
+"""Validation: how good a network is on held-out pictures."""
 
 import threading
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ MIN_SIDE = features.SQUEEZENET_MIN_SIDE  # pixels of the high resolution
 
 @dataclass(frozen=True)
 class Result:
-    """Means over the validation pictures: Y-PSNR in dB and, where the loss is not of pixels alone, feature distance."""
+    """Means over the validation pictures: Y-PSNR in dB and, if the loss has terms beyond pixels, feature distance."""
 
     psnr: float
     bicubic_psnr: float
     distance: float | None = None
 
     def is_better(self, best: dict[str, float]) -> bool:
-        """By distance where it is measured: such losses give up PSNR for it."""
+        """Judge by feature distance if it is measured: such losses trade PSNR for it."""
         if self.distance is not None and "distance" in best:
             return self.distance < best["distance"]
         return self.psnr > best["psnr"]
@@ -38,11 +38,11 @@ class Result:
 
 
 class StoppedError(Exception):
-    """A wish to end came before the last picture."""
+    """Asked to stop before the last picture."""
 
 
 class Validation:
-    """Measures a network on whole pictures, shared out among the processes of a run."""
+    """Measures a network on whole pictures, divided among the processes of a run."""
 
     def __init__(self, pictures: list[Photo], config: TrainConfig, group: Group) -> None:
         self.pictures, self.scale, self.group = pictures, config.scale, group
@@ -50,12 +50,12 @@ class Validation:
         self.bicubic = self._mean(None)[0]
 
     def __call__(self, network: Network, stopping: threading.Event | None = None) -> Result:
-        """The means of a network. Raises StoppedError where `stopping` is set in any process before the end."""
+        """The means for a network. Raises StoppedError if `stopping` is set in any process before the end."""
         psnr, distance = self._mean(network, stopping)
         return Result(psnr, self.bicubic, None if self.features is None else distance)
 
     def _mean(self, network: Network | None, stopping: threading.Event | None = None) -> tuple[float, float]:
-        """Of a network or, for None, of bicubic."""
+        """(mean PSNR, mean feature distance) of a network or, for None, of bicubic."""
         psnr = distance = 0.0
         with torch.inference_mode():
             for photo in self.pictures[self.group.rank :: self.group.size]:

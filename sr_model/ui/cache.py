@@ -1,4 +1,4 @@
-"""The folder that holds uploads and results: how much it may hold, for how long, and the sweep that empties it."""
+"""The folder of uploads and results: its budget of bytes, its age limit, and the sweeper that enforces both."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ from sr_model.errors import ImageError
 from sr_model.imaging import images
 from sr_model.imaging.images import Picture
 
-MAX_AGE = 50 * 60  # seconds; with the interval below, a picture is gone within an hour
+MAX_AGE = 50 * 60  # seconds; together with INTERVAL, pictures are gone within an hour
 INTERVAL = 5 * 60
 BUDGET = 2 * 10**9  # bytes
 FOLDER, MARKER = "sr-model-pictures", ".made-by-sr-model"
@@ -21,16 +21,16 @@ FULL = "The server has no room for more pictures now. Please try again in a few 
 
 
 class Store:
-    """Uploads and results below one folder of our own, at most `budget` bytes and none older than MAX_AGE.
+    """Uploads and results in a folder of our own, at most `budget` bytes and none older than MAX_AGE.
 
-    Only a folder that was made here, and holds MARKER, is ever swept. Where room is needed the oldest files go first,
-    but never one that a visitor's page shows (`show`) or that belongs to the page itself (`keep`).
+    Only a folder that this class made, which holds MARKER, is ever swept. To make room the oldest files are deleted
+    first, but never one that a visitor's page shows (`show`) or that belongs to the page itself (`keep`).
     """
 
     def __init__(self, budget: int = BUDGET) -> None:
-        """Open the folder below $GRADIO_TEMP_DIR or the user's own, and let Gradio serve files from it.
+        """Open the folder, below $GRADIO_TEMP_DIR or a private one, and let Gradio serve files from it.
 
-        To be called before any component is made, as Gradio reads the variable then.
+        Call this before any component is made, as Gradio reads the variable then.
         """
         self.budget = budget
         self.folder = _own_folder(Path(os.environ.get("GRADIO_TEMP_DIR") or _private_folder()))
@@ -44,17 +44,17 @@ class Store:
         self._kept.update(paths)
 
     def show(self, session: str, paths: Iterable[Path]) -> None:
-        """A session's page shows these now, and no longer those before."""
+        """A session's page now shows these, and no longer what it showed before."""
         with self._lock:
             self._shown[session] = set(paths)
 
     def forget(self, session: str) -> None:
-        """A session has ended: what it showed may be deleted."""
+        """A session has ended, so what it showed may be deleted."""
         with self._lock:
             self._shown.pop(session, None)
 
     def store_png(self, picture: Picture, name: str) -> Path:
-        """Write a lossless PNG under `name` where nobody can guess its address. Raises ImageError without room."""
+        """Write a lossless PNG called `name` to an unguessable address. Raises ImageError if there is no room."""
         data = images.encode(images.to_pil(picture))
         if not self.make_room(len(data)):
             raise ImageError(FULL)
@@ -70,9 +70,9 @@ class Store:
         return path
 
     def make_room(self, size: int) -> bool:
-        """Delete what is old and then, oldest first, what nobody sees, until `size` more bytes are within the budget.
+        """Delete expired files, then unseen ones, oldest first, until `size` more bytes fit into the budget.
 
-        Returns whether they are.
+        Returns whether they fit.
         """
         self.sweep()
         files = sorted(self._files(), key=lambda entry: entry[1])
@@ -88,12 +88,12 @@ class Store:
         return used + size <= self.budget
 
     def sweep(self) -> int:
-        """Delete files older than MAX_AGE and old empty folders; returns how many files went.
+        """Delete files older than MAX_AGE and old empty folders; return the number of files deleted.
 
-        The page's own files are made young instead, so that a second server in this folder spares them too.
+        The page's own files are touched instead, so a second server in this folder spares them too.
         """
         if not (self.folder / MARKER).is_file():
-            _mark(self.folder)  # it has vanished, and uploads need it
+            _mark(self.folder)  # somebody deleted the folder, and uploads need it
             return 0
         for path in self._kept:
             if path.exists():
@@ -104,17 +104,17 @@ class Store:
             if modified < oldest:
                 path.unlink(missing_ok=True)
                 gone += 1
-        # Deepest first, so that a folder comes after what is in it.
+        # Deepest first, so that a folder comes after its content.
         for path in sorted(self.folder.rglob("*/"), key=lambda p: len(p.parts), reverse=True):
             try:
                 if path.lstat().st_mtime < oldest and not path.is_symlink():
                     path.rmdir()
             except OSError:
-                pass  # not empty, or somebody else was faster
+                pass  # not empty, or already deleted by another process
         return gone
 
     def start_sweeper(self) -> threading.Thread:
-        """Sweep now and every few minutes for as long as the process lives."""
+        """Sweep now and every few minutes, until the process ends."""
 
         def work() -> None:
             while True:
@@ -126,39 +126,39 @@ class Store:
         return thread
 
     def _files(self) -> Iterable[tuple[Path, float, int]]:
-        """(path, time of change, bytes) of each file; links count as themselves."""
+        """(path, modification time, bytes) of each file; links are not followed."""
         for path in self.folder.rglob("*"):
             try:
                 status = path.lstat()
             except OSError:
-                continue  # gone meanwhile
+                continue  # deleted meanwhile
             if (path.is_symlink() or not path.is_dir()) and path.name != MARKER:
                 yield path, status.st_mtime, status.st_size
 
 
 def _own_folder(base: Path) -> Path:
-    """A marked folder below `base`, or `base` itself where that is one: other people's files are never in it."""
+    """A marked folder below `base`, or `base` itself if it is marked; it never holds anybody else's files."""
     base = base.resolve()
     if (base / MARKER).is_file():
         return base
     base.mkdir(parents=True, exist_ok=True)
     folder = base / FOLDER
     if folder.exists() and not (folder / MARKER).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}-", dir=base))  # somebody else's, of this very name
+        folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}-", dir=base))  # somebody else's folder of the same name
     _mark(folder)
     return folder
 
 
 def _mark(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / MARKER).write_text("Pictures that visitors of the page have sent; deleted within an hour.\n")
+    (folder / MARKER).write_text("Pictures that visitors of the page have uploaded; deleted within an hour.\n")
 
 
 def _private_folder() -> Path:
     user = os.getuid() if hasattr(os, "getuid") else "pictures"
     folder = Path(tempfile.gettempdir()) / f"sr-model-{user}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    # Anyone may have made a folder of that name in the shared temporary folder.
+    # Anyone can create a folder of that name in the shared temporary folder.
     if hasattr(os, "getuid") and (folder.is_symlink() or folder.stat().st_uid != os.getuid()):
         return Path(tempfile.mkdtemp(prefix="sr-model-"))
     return folder

@@ -1,7 +1,7 @@
 """The page's own components: Gradio's HTML component with a fixed template and a script that fills it.
 
-No value is ever put into a template: Gradio compiles templates as JavaScript, and names of files come from strangers.
-The scripts set text and attributes only.
+No value is ever put into a template: Gradio compiles templates as JavaScript, and file names come from strangers. The
+scripts only set text and attributes.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,18 +14,18 @@ HERE = Path(__file__).parent
 
 
 def asset(name: str) -> str:
-    """The text of an asset by its name, which is in one of the folders beside this file."""
+    """The text of an asset in one of the folders beside this file, by its name."""
     (path,) = HERE.glob(f"*/{name}")
     return path.read_text(encoding="utf-8")
 
 
 def file_data(path: Path) -> dict[str, Any]:
-    """How Gradio marks a file in a value: it adds the address that the browser fetches."""
+    """A file in a value as Gradio expects it; Gradio adds the address that the browser fetches."""
     return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
 
 
 def refuse_addresses(page: gr.Blocks) -> None:
-    """Make all components refuse a web address where a file belongs: Gradio would fetch it, however long it is."""
+    """Make all components refuse a web address in place of a file: Gradio would fetch it, whatever its size."""
 
     def guard(move: Callable[[str | Path | None], Awaitable[str | None]]) -> Any:
         async def uploads_only(path: str | Path | None) -> str | None:
@@ -41,16 +41,16 @@ def refuse_addresses(page: gr.Blocks) -> None:
 
 
 def picker(value: Any = None, *, heading: str, hint: str, main: bool, max_bytes: int, **options: Any) -> gr.HTML:
-    """Takes a picture by drop, paste or file dialogue, and hands on the file's own bytes.
+    """Takes a picture by drop, paste or file dialogue, and uploads the original bytes of the file.
 
     Value: None or "" for nothing, or {"file": file data, "name": str, "thumb": data URL or None}. The main one takes
-    what is dropped or pasted anywhere on the page.
+    pictures dropped or pasted anywhere on the page.
     """
     return _component("picker", value, options, heading=heading, hint=hint, main=main, max_bytes=max_bytes)
 
 
 def viewer(value: Any = None, *, definition: str, **options: Any) -> gr.HTML:
-    """Shows pictures of one size side by side, with one zoom and one position for all.
+    """Shows pictures of equal size side by side, with shared zoom and position.
 
     Value: None, or {"panes": [{"title", "width", "height", "file", "name"}], "line": str, "note": str,
     "scores": [{"title", "psnr", "ssim", "psnr_best", "ssim_best"}], "view": {"zoom", "x", "y"} or None}.
@@ -59,12 +59,12 @@ def viewer(value: Any = None, *, definition: str, **options: Any) -> gr.HTML:
 
 
 def status(value: Any = None, **options: Any) -> gr.HTML:
-    """One line that says what is going on. Value: None, or {"kind", "text", "done", "total"}."""
+    """A line of status and a progress bar. Value: None, or {"kind", "text", "done", "total"}."""
     return _component("status", value, options)
 
 
 def choice(value: Any, *, heading: str, **options: Any) -> gr.HTML:
-    """One of a few, as radio buttons in a row; `input` is triggered when a visitor chooses.
+    """Radio buttons in a row; `input` is triggered when a visitor chooses one.
 
     Value: {"chosen": value, "options": [{"value", "label", "hint"}]}. Gradio's own radio buttons do not form a group
     that arrow keys and screen readers recognise.
@@ -73,7 +73,7 @@ def choice(value: Any, *, heading: str, **options: Any) -> gr.HTML:
 
 
 def gallery(value: Any, **options: Any) -> gr.HTML:
-    """Examples as buttons; `select` carries the name of the one that is pressed.
+    """Examples as buttons; `select` carries the name of the one pressed.
 
     Value: [{"name", "title", "credit", "thumb"}].
     """

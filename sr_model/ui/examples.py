@@ -1,4 +1,4 @@
-"""The photos that visitors can try, with their credits."""
+"""The example photos of the page, with their credits."""
 
 import base64
 import io
@@ -11,7 +11,7 @@ from PIL import Image
 
 from sr_model.imaging import images
 
-# What is shown, in this order, and the point (x, y in parts of the side) that the viewer looks at first.
+# The examples in the order shown, with the point (x, y as fractions of the sides) that the viewer centres on first.
 FOCUS = {
     "chelsea.png": (0.42, 0.38),
     "raccoon.png": (0.52, 0.36),
@@ -27,7 +27,7 @@ THUMB = (264, 176)  # pixels
 class Example:
     """A photo that visitors can try."""
 
-    path: Path  # within the folder that uploads lie in, so that it can be opened like one
+    path: Path  # within the folder of uploads, so that it can be opened like one
     title: str
     credit: str
     thumb: str  # data URL
@@ -35,7 +35,7 @@ class Example:
 
 
 def load_examples(source: Path, folder: Path) -> dict[str, Example]:
-    """The examples of FOCUS that lie in `source` with a credit in its credits.json, copied into `folder`."""
+    """The photos of FOCUS that are in `source` and have a credit in its credits.json, copied into `folder`."""
     credits_file = source / "credits.json"
     credit_of = json.loads(credits_file.read_text(encoding="utf-8")) if credits_file.exists() else {}
     found = {}

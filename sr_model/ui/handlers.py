@@ -1,4 +1,4 @@
-"""What the page's events call: from the browser's values to work, and from its outcome to the browser's values."""
+"""Event handlers of the page: they turn values from the browser into work, and its outcome into values."""
 
 import logging
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ from sr_model.ui.work import AUTOENCODER, COMPARE, ENLARGE, Job, Outcome, Pane, 
 
 log = logging.getLogger(__name__)
 
-MAX_SECONDS = 120.0  # of a job, as there is one slot for all
+MAX_SECONDS = 120.0  # per job, as all visitors share one slot
 FIRST_ZOOM = 2.0  # of examples: enough to see the difference at a glance
 Updates = tuple[Any, Any, Any, Any]  # of status, viewer, main button, cancel button
 
 
 @dataclass(frozen=True)
 class Handlers:
-    """`store` is where uploads arrive and results are served from; no job may take more than `max_seconds`."""
+    """`store` holds uploads and results; no job may take more than `max_seconds`."""
 
     upscalers: Upscalers
     examples: dict[str, Example]
@@ -39,7 +39,7 @@ class Handlers:
     def run(
         self, picture: Any, reference: Any, mode: Any, scale: Any, preset: Any, request: gr.Request | None = None
     ) -> Iterator[Updates]:
-        """The main button. Yields at each tile, so that Cancel and a closed tab stop the work."""
+        """The main button. Yields after each tile, so Cancel and closing the tab stop the work."""
         yield busy("Opening the picture")
         try:
             path = uploaded_path(picture, self.store.folder)
@@ -61,7 +61,7 @@ class Handlers:
     def run_example(
         self, mode: Any, scale: Any, preset: Any, event: gr.EventData, request: gr.Request | None = None
     ) -> Iterator[tuple]:
-        """A press on an example: chooses it, then does what the main button does.
+        """An example was pressed: choose it, then do what the main button does.
 
         The updates of the two pickers come first.
         """
@@ -76,7 +76,7 @@ class Handlers:
             yield gr.skip(), gr.skip(), *update
 
     def finished_example(self, preset: str, scale: int) -> tuple[Any, Any]:
-        """(picker's value, viewer's value) of the first example, compared; (None, None) where there is none."""
+        """(picker's value, viewer's value) for the first example, compared; (None, None) if there is none."""
         for example in self.examples.values():
             *_, last = perform(Job(example.path, COMPARE, preset, scale), self.upscalers.get(preset, scale))
             assert isinstance(last, Outcome), "work ends with its outcome"
@@ -84,9 +84,9 @@ class Handlers:
         return None, None
 
     def enlarge(self, picture: dict, scale: int = 2, preset: str = "base") -> Iterator[dict]:
-        """Enlarge a picture. Takes a file, a scale from 1 to 4 and a preset's name; ends with a PNG file.
+        """Enlarge a picture. Takes a file, a scale from 1 to 4 and the name of a preset; the last result is a PNG file.
 
-        Until then it gives {"done": tiles, "total": tiles}. A client that leaves stops the work.
+        Earlier results are {"done": tiles, "total": tiles}. A client that disconnects stops the work.
         """
         try:
             path = uploaded_path({"file": picture}, self.store.folder)
@@ -104,20 +104,20 @@ class Handlers:
         return idle("cancelled", texts.CANCELLED)
 
     def failed(self, status: Any) -> Updates:
-        """The request did not reach `run`, as when the queue is full. Gradio reports a cancelled one here too."""
+        """The request did not reach `run`, for example because the queue is full. Cancelled requests end here too."""
         if isinstance(status, dict) and status.get("kind") == "cancelled":
             return self.cancelled()
         return idle("refused", texts.REFUSED)
 
     def choose_preset(self, preset: Any, scale: Any) -> Any:
-        """The scales that the preset has; the chosen one stays where it can."""
+        """Offer the scales of the preset; the chosen scale is kept if possible."""
         scales = self.upscalers.scales(chosen(preset))
         if not scales:
             return gr.skip()
         return scale_choice(scales, chosen(scale))
 
     def leave(self, request: gr.Request) -> None:
-        """The tab is closed or loaded anew."""
+        """The tab was closed or reloaded."""
         self.store.forget(session_of(request))
 
     def _work(self, job: Job) -> Iterator[Progress | Outcome]:
@@ -137,7 +137,7 @@ class Handlers:
                 yield idle("done", "Done.", self._shown(item, example, session))
 
     def _shown(self, outcome: Outcome, example: Example | None, session: str | None) -> dict[str, Any]:
-        """The viewer's value; writes the pictures' files, which the session's page shows from now on."""
+        """Write the pictures to files, which the session's page shows from now on; return the viewer's value."""
         w, h = outcome.source_size
         rw, rh = outcome.panes[0].picture.size
         device = self.upscalers.describe_device()
@@ -164,24 +164,24 @@ def _pane(pane: Pane, path: Path) -> dict[str, Any]:
 
 
 def session_of(request: gr.Request | None) -> str:
-    """What tells visitors' tabs apart."""
+    """An id that tells visitors' tabs apart."""
     return str(request.session_hash) if request else ""
 
 
 def as_scale(value: Any) -> int:
-    """Raises ConfigError for what is not a whole number."""
+    """The scale as an int. Raises ConfigError for anything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     raise ConfigError("Please choose a scale.")
 
 
 def chosen(value: Any) -> Any:
-    """What a choice's value holds; it comes from a browser and may be anything."""
+    """What is chosen in a choice's value, which comes from a browser and may be anything."""
     return value.get("chosen") if isinstance(value, dict) else None
 
 
 def scale_choice(scales: list[int], scale: Any) -> dict[str, Any]:
-    """The value of the choice of scales: `scale` chosen, or the first where it is not among them."""
+    """The value of the choice of scales, with `scale` chosen, or the first if it is not among them."""
     options = [{"value": s, "label": f"{s}x", "hint": texts.RESTORES if s == 1 else ""} for s in scales]
     return {"chosen": scale if scale in scales else scales[0], "options": options}
 
@@ -192,7 +192,7 @@ def picked(example: Example) -> dict[str, Any]:
 
 
 def waiting() -> dict[str, Any]:
-    """The status before the first answer of `run`."""
+    """The status before the first update from `run`."""
     return {"kind": "waiting", "text": texts.WAITING, "done": 0, "total": 0}
 
 
@@ -207,7 +207,7 @@ def idle(kind: str, text: str, viewer: Any = None) -> Updates:
 
 
 def describe_progress(progress: Progress) -> str:
-    """Tiles done, and the time left where it is known."""
+    """Tiles done, and the time left if it is known."""
     tiles = f"{progress.done} of {progress.total} tile{'s' if progress.total > 1 else ''} done"
     if progress.done == progress.total:
         return f"{tiles}, finishing the pictures"
@@ -215,7 +215,7 @@ def describe_progress(progress: Progress) -> str:
 
 
 def score_rows(scores: tuple[Score, ...]) -> list[dict[str, Any]]:
-    """The table's rows; the best of each column is marked by what is printed, so that equal numbers look equal."""
+    """The table's rows; the best of each column is judged by the printed text, so equal numbers look equal."""
     psnr = [f"{s.psnr:.2f} dB" if s.psnr < MOST_PSNR else "identical" for s in scores]
     ssim = [f"{s.ssim:.4f}" for s in scores]
     best_psnr = psnr[max(range(len(scores)), key=lambda i: scores[i].psnr)] if scores else ""

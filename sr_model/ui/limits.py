@@ -1,4 +1,4 @@
-"""What strangers may send: how large a body, which files, how many pixels."""
+"""Upload limits: the size of a request, which files may be opened, and how many pixels they may have."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -14,8 +14,8 @@ from sr_model.errors import ImageError
 from sr_model.ui.cache import FULL
 
 MAX_BYTES = 30 * 1024**2  # of a picture's file
-MAX_PIXELS = 16_000_000  # of a picture that is uploaded, a reference too
-MAX_RESULT_PIXELS = 64_000_000  # of one that is made: two such are held and shown at once
+MAX_PIXELS = 16_000_000  # of an uploaded picture or reference
+MAX_RESULT_PIXELS = 64_000_000  # of a result: two of them are held and shown at once
 MAX_BODY = 256 * 1024  # of a request that is not an upload
 UPLOAD_OVERHEAD = 16 * 1024  # what multipart adds to a file
 
@@ -23,8 +23,8 @@ UPLOAD_OVERHEAD = 16 * 1024  # what multipart adds to a file
 class BodyLimit:
     """ASGI middleware that answers 413 to bodies above the limit, whether their length is declared or not.
 
-    Gradio's own limit covers files in multipart bodies only. An upload for which `make_room`, called with the bytes
-    that it may have, finds no room is answered by 507.
+    Gradio's own limit covers only files in multipart bodies. An upload gets a 507 if `make_room`, called with its
+    largest possible size in bytes, finds no room for it.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class BodyLimit:
 
 
 def uploaded_path(value: Any, folder: Path) -> Path | None:
-    """The file that a picker's value names, or None where nothing is chosen.
+    """The file that a picker's value names, or None if nothing is chosen.
 
     The value comes from a browser and may be anything: raises ImageError unless it names a file within `folder`.
     """
@@ -72,7 +72,7 @@ def uploaded_path(value: Any, folder: Path) -> Path | None:
     file = value.get("file") if isinstance(value, dict) else None
     name = file.get("path") if isinstance(file, dict) else None
     if not isinstance(name, str) or not name or "\0" in name:
-        raise ImageError("The picture did not arrive. Please choose it again.")
+        raise ImageError("The upload failed. Please choose the picture again.")
     path = Path(name).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise ImageError("Only pictures that were uploaded here can be opened.")
@@ -84,7 +84,7 @@ def uploaded_path(value: Any, folder: Path) -> Path | None:
 
 
 def safe_stem(name: str) -> str:
-    """A file's name without its ending, cut to what every file system takes."""
+    """The name of a file without its ending, reduced to what every file system accepts."""
     stem = re.sub(r"[^\w-]+", "-", Path(name).stem).strip("-")[:60]
     return stem or "picture"
 

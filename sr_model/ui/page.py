@@ -1,4 +1,4 @@
-"""The page's layout, and which event calls what."""
+"""The layout of the page, and what its events call."""
 
 import json
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from sr_model.ui.limits import MAX_BYTES, BodyLimit
 from sr_model.ui.upscalers import Upscalers
 from sr_model.ui.work import COMPARE, ENLARGE, MODES
 
-SLOT = "enlargement"  # all that computes waits for one slot: two at once would each take twice as long
+SLOT = "enlargement"  # all computation shares one slot: two jobs at once would each take twice as long
 WAIT = f"() => {json.dumps([waiting(), gr.update(visible=False), gr.update(visible=True)])}"
-WAITING = 24  # more than so many in the queue are turned away
+WAITING = 24  # requests in the queue; further ones are refused
 
 
 def build_app(
@@ -36,9 +36,9 @@ def build_app(
 ) -> "App":
     """The page for the weights in `folder`.
 
-    Uploads and results together take at most `disk_budget` bytes, and no job is begun that would take more than
-    `max_seconds`. Compiles and warms up the network that is chosen at first, and computes the first example. Raises
-    WeightsError and ConfigError.
+    Uploads and results together take at most `disk_budget` bytes, and jobs that would take more than `max_seconds` are
+    refused. This compiles and warms up the default network, and computes the first example. Raises WeightsError and
+    ConfigError.
     """
     upscalers = Upscalers(folder, device, engine)
     upscalers.get(*upscalers.default).warm_up()
@@ -47,7 +47,7 @@ def build_app(
     store.keep(example.path for example in shown.values())
     handlers = Handlers(upscalers, shown, store, max_seconds)
     example, finished = handlers.finished_example(*upscalers.default)
-    # Without Gradio's delete_cache: one sweeper owns the folder.
+    # Without Gradio's delete_cache: only our sweeper deletes files in the folder.
     page = gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True)
     with page:
         _connect(_layout(upscalers, shown, example, finished), handlers)
@@ -60,15 +60,15 @@ def build_app(
 
 @dataclass(frozen=True)
 class App:
-    """The page, and the store that its uploads and results lie in."""
+    """The page, and the store of its uploads and results."""
 
     page: gr.Blocks
     store: cache.Store
 
     def launch(self, server_port: int | None = None, **options: Any) -> Any:
-        """Serve it, with Gradio's own options besides; without a port on 7860 or the next that is free.
+        """Serve the page, with further options of Gradio's; without a port, on 7860 or the next free one.
 
-        Raises ConfigError where the port is taken.
+        Raises ConfigError if the port is taken.
         """
         try:
             return self.page.launch(server_port=server_port, **launch_options(self.store), **options)
@@ -76,17 +76,17 @@ class App:
             if "Cannot find empty port" not in str(error):
                 raise
             raise ConfigError(
-                f"Port {server_port or 'range 7860 to 7959'} is in use. Name another with --port, or leave it out "
-                "for the next free one."
+                f"Port {server_port or 'range 7860 to 7959'} is in use. Choose another with --port, or leave it out "
+                "to use the next free one."
             ) from None
 
     def close(self) -> None:
-        """End serving."""
+        """Stop serving."""
         self.page.close()
 
 
 def launch_options(store: cache.Store) -> dict[str, Any]:
-    """Keyword arguments for `launch` that belong to the page: its looks, its limits, and nothing recorded."""
+    """Keyword arguments for `launch` that belong to the page: its looks, its limits, and no recording."""
     theme = gr.themes.Base(
         primary_hue=gr.themes.colors.blue,
         neutral_hue=gr.themes.colors.gray,
@@ -94,7 +94,7 @@ def launch_options(store: cache.Store) -> dict[str, Any]:
         font=["system-ui", "sans-serif"],
         font_mono=["ui-monospace", "monospace"],
     ).set(
-        # Dark enough for white words on it to be read with ease.
+        # Dark enough for white text.
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
     )
@@ -181,7 +181,7 @@ def _connect(parts: Parts, handlers: Handlers) -> None:
         "api_visibility": "private",
     }
     quick: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
-    # In the browser alone, as the server's first word comes only when the queue's turn does.
+    # In the browser, as the server's first update arrives only after the queue.
     gr.on(
         [parts.run.click, parts.gallery.select], None, None, [parts.status, parts.run, parts.cancel], js=WAIT, **quick
     )
@@ -196,7 +196,7 @@ def _connect(parts: Parts, handlers: Handlers) -> None:
 
 
 def choose_mode(mode: Any) -> tuple[Any, Any]:
-    """Updates of the reference's picker and of the main button's word."""
+    """Updates of the reference's picker and of the main button's label."""
     name = chosen(mode)
     return (
         gr.update(visible=True if name == ENLARGE else "hidden"),

@@ -1,4 +1,4 @@
-"""The page's words."""
+"""The texts of the page."""
 
 from sr_model.ui import work
 from sr_model.ui.cache import INTERVAL, MAX_AGE
@@ -15,7 +15,7 @@ FORMATS = "PNG, JPEG, WebP, BMP, GIF, AVIF"
 PICK = "Drop a picture, paste it, or choose a file"
 PICK_HINT = f"{FORMATS}; up to {MAX_PIXELS / 1e6:g} megapixels and {MAX_BYTES // 1024**2} MB"
 PICK_REFERENCE = "Reference (optional)"
-PICK_REFERENCE_HINT = "The original in its full size, to measure against"
+PICK_REFERENCE_HINT = "The original at full size, to measure against"
 
 BUTTONS = {work.ENLARGE: "Enlarge", work.COMPARE: "Compare"}
 MODE_HINT = {
@@ -28,14 +28,14 @@ RESTORES = "Restores, does not enlarge."
 NO_PICTURE = "Choose a picture first; while it is uploading, wait a moment."
 FAILED = "Something went wrong here. Please try again, or try another picture."
 NO_MEMORY = "There is not enough memory for this picture now. Please try a smaller one."
-REFUSED = "The server could not take this request; it may be busy. Please try again in a minute."
-WAITING = "Waiting for a free place"
+REFUSED = "The server did not accept this request; it may be busy. Please try again in a minute."
+WAITING = "Waiting in the queue"
 CANCELLED = "Cancelled."
-NO_REFERENCE = "No reference: choose Compare, or add a larger original, to see a third picture and the numbers."
+NO_REFERENCE = "No reference: choose Compare, or add the larger original, to see a third picture and the scores."
 
 HOW = """### How it works
 
-An encoder looks at the small picture. Its full-resolution features take a short cut to the decoder (the skip path), \
+An encoder processes the small picture. Its full-resolution features go straight to the decoder (the skip path), \
 and the rest is compressed into a latent at half resolution, which sees further around each pixel. The decoder \
 rebuilds the large picture from both. It starts from bicubic enlargement and adds only what bicubic misses: sharper \
 edges and finer texture.
@@ -49,13 +49,13 @@ Classic does not enlarge: it sharpens what is blurred, such as a picture that wa
 LIMITS = f"""### Limits
 
 Pictures of at most {MAX_PIXELS / 1e6:g} megapixels and {MAX_BYTES // 1024**2} MB; results of at most \
-{MAX_RESULT_PIXELS / 1e6:g} megapixels. Of an animation only the first frame is used. The network has learned from \
-clean, sharply shrunk photos: noise and compression artefacts become clearer too, and what the small picture does not \
-hold is guessed, so read no faces or number plates from it."""
+{MAX_RESULT_PIXELS / 1e6:g} megapixels. Only the first frame of an animation is used. The networks were trained \
+on clean photos shrunk by bicubic: noise and compression artefacts are sharpened too, and detail that the small \
+picture has lost is guessed, so do not identify faces or number plates from it."""
 
 PRIVACY = """### Privacy
 
-Pictures are used for nothing but your result, and are deleted from the server within an hour. Results hold no camera \
+Pictures are used only to make your result, and are deleted from the server within an hour. Results contain no camera \
 data and no location. The page sets no cookies, keeps no history and loads nothing from elsewhere."""
 
 API = """### From a program
@@ -67,4 +67,4 @@ client = Client("https://...")  # the address of this page
 path = client.predict(handle_file("photo.png"), {scale}, "{preset}", api_name="/enlarge")
 ```
 
-This returns the enlarged picture as a PNG file. `client.view_api()` tells more."""
+This returns the enlarged picture as a PNG file. `client.view_api()` describes the parameters."""

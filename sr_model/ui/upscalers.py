@@ -1,4 +1,4 @@
-"""The networks that the page offers, each loaded once."""
+"""The networks that the page offers, loaded on first use."""
 
 import time
 from collections import OrderedDict
@@ -16,13 +16,13 @@ from sr_model.networks import presets
 
 KEPT = 12  # networks held in memory
 PREFERRED = ("base", 2)
-TIMED_SIDE = 128  # pixels of the picture that a network is timed on, after one that warms it up
+TIMED_SIDE = 128  # pixels a side of the picture that a network is timed on, after a warm-up
 
 
 class Upscalers:
-    """Loads an `Upscaler` when it is first asked for, and keeps the last few.
+    """Loads an `Upscaler` when it is first needed, and keeps the most recently used.
 
-    Raises WeightsError where `folder` holds no weights of a known preset, and ConfigError for an impossible device.
+    Raises WeightsError if `folder` has no weights of a known preset, and ConfigError for a device that is not there.
     """
 
     def __init__(self, folder: Path, device: str = "auto", engine: str = "auto") -> None:
@@ -35,7 +35,7 @@ class Upscalers:
         if not self.choices:
             raise WeightsError(
                 f"There are no weights in {folder}. Train some with: python train.py, "
-                "and give the run's folder with --weights."
+                "and pass the run folder with --weights."
             )
         self._seconds: dict[tuple[str, int], float] = {}  # per pixel of the small picture
         self._loaded: OrderedDict[tuple[str, int], Upscaler] = OrderedDict()
@@ -51,11 +51,11 @@ class Upscalers:
         return list(dict.fromkeys(preset for preset, _ in self.choices))
 
     def scales(self, preset: str) -> list[int]:
-        """The scales there are weights for; none for an unknown preset."""
+        """The scales that have weights; none for an unknown preset."""
         return [scale for name, scale in self.choices if name == preset]
 
     def get(self, preset: str, scale: int) -> Upscaler:
-        """Raises ConfigError for what is not among `choices`, and WeightsError for damaged files."""
+        """The `Upscaler` of a choice. Raises ConfigError for others, and WeightsError for damaged files."""
         if (preset, scale) not in self.choices:
             have = ", ".join(weights.name(*entry) for entry in self.choices)
             raise ConfigError(f"This preset is not available at this scale. There are: {have}.")
@@ -70,7 +70,7 @@ class Upscalers:
             return self._loaded[preset, scale]
 
     def seconds(self, preset: str, scale: int, pixels: int) -> float:
-        """How long a picture of so many pixels takes, by what was measured when the network was loaded."""
+        """Estimated seconds for a picture of so many pixels, from a measurement made on loading."""
         self.get(preset, scale)
         return self._seconds[preset, scale] * pixels
 

@@ -1,4 +1,4 @@
-"""What the main button does, without any page: files in, pictures and numbers out, a tile at a time."""
+"""The work behind the main button, independent of the page: files in, pictures and scores out, tile by tile."""
 
 import math
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from sr_model.ui.limits import MAX_PIXELS, MAX_RESULT_PIXELS, safe_stem
 ENLARGE, COMPARE = "enlarge", "compare"
 MODES = (ENLARGE, COMPARE)
 BICUBIC, AUTOENCODER, REFERENCE = "Bicubic", "Autoencoder", "Reference"
-INPUT = "Input"  # in the place of bicubic, where nothing is enlarged
+INPUT = "Input"  # in place of bicubic, if nothing is enlarged
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a visitor asks for. `reference` counts in Enlarge only."""
+    """What a visitor asks for. `reference` is used only by Enlarge."""
 
     picture: Path
     mode: str
@@ -34,7 +34,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Progress:
-    """Tiles done of all, and the seconds that the rest will take, where that is known."""
+    """Tiles done, tiles in total, and the seconds left, if known."""
 
     done: int
     total: int
@@ -43,7 +43,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Pane:
-    """A picture of the result, its title, and the name that its download has."""
+    """A picture of the result, its title, and the file name of its download."""
 
     title: str
     picture: Picture  # as its file holds it
@@ -52,7 +52,7 @@ class Pane:
 
 @dataclass(frozen=True)
 class Score:
-    """How near a picture comes to the reference."""
+    """How close a picture is to the reference."""
 
     title: str
     psnr: float  # dB
@@ -61,9 +61,9 @@ class Score:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that is shown when the work is done."""
+    """Everything that is shown when the work is done."""
 
-    panes: tuple[Pane, ...]  # bicubic, autoencoder, and the reference where there is one; all of one size
+    panes: tuple[Pane, ...]  # bicubic, autoencoder, and the reference if there is one; all of equal size
     scores: tuple[Score, ...]  # bicubic and autoencoder, or none without a reference
     source_size: tuple[int, int]  # (width, height) of what was enlarged
     seconds: float  # that the network took
@@ -74,8 +74,8 @@ def perform(
 ) -> Iterator[Progress | Outcome]:
     """Enlarge, or shrink and enlarge again and measure; the last item is the Outcome.
 
-    Stop asking, and the work stops. Nothing is begun that would take more than `max_seconds` at `seconds_per_pixel` of
-    the small picture. Raises ImageError and ConfigError with sentences for the visitor.
+    Abandon the generator to stop the work. A job that would take more than `max_seconds`, at `seconds_per_pixel` of the
+    small picture, is refused. Raises ImageError and ConfigError with sentences for the visitor.
     """
     if job.mode not in MODES:
         raise ConfigError("Please choose Enlarge or Compare.")
@@ -94,7 +94,7 @@ def perform(
     assert step.result is not None, "an enlargement ends with its pictures"
     assert step.bicubic is not None, "it was asked for"
     finishing = Progress(step.total, step.total, None)  # each time it is yielded, the visitor can cancel
-    # To compare at x1, the picture was shrunk and enlarged again by bicubic; to restore one, it is as it came.
+    # At x1, Compare shrinks the picture and enlarges it back by bicubic; Enlarge takes it as it is.
     plain = INPUT if job.scale == 1 and job.mode == ENLARGE else BICUBIC
     pictures = {plain: as_shown(step.bicubic), AUTOENCODER: as_shown(step.result)}
     scores: list[Score] = []
@@ -109,14 +109,14 @@ def perform(
 
 
 def as_shown(picture: Picture) -> Picture:
-    """The picture after a PNG file: grey ones have three equal channels again, so that what is measured is shown."""
+    """The picture as read back from a PNG, with equal channels if it is grey: what is measured is what is shown."""
     if not picture.grey and picture.pixels.dtype == np.uint8:
-        return picture  # its file holds just this; the largest need not be copied
+        return picture  # a PNG holds exactly this; do not copy large pictures
     return images.from_pil(images.to_pil(picture))
 
 
 def fit_reference(reference: Picture, size: tuple[int, int], scale: int) -> Picture:
-    """The reference, cut at the bottom and right to `scale` times `size` where it is at most `scale` pixels larger.
+    """The reference cropped at the bottom and right to `scale` times `size`, if it is at most `scale` pixels larger.
 
     Raises ImageError for any other size.
     """
@@ -132,7 +132,7 @@ def fit_reference(reference: Picture, size: tuple[int, int], scale: int) -> Pict
 
 
 def _open(job: Job) -> tuple[Picture, Picture | None]:
-    """(what is enlarged, what the result is measured against)."""
+    """(the picture to enlarge, the reference to measure against or None)."""
     picture = images.load(job.picture, MAX_PIXELS)
     if job.mode == COMPARE:
         return comparison.shrink_picture(picture, job.scale)
@@ -145,7 +145,7 @@ def _open(job: Job) -> tuple[Picture, Picture | None]:
         )
     if job.reference is None:
         return picture, None
-    # Measuring takes far more memory than enlarging, so that a reference may have no more pixels than an upload.
+    # Measuring takes far more memory than enlarging, so a reference may have no more pixels than an upload.
     return picture, fit_reference(images.load(job.reference, MAX_PIXELS), picture.size, job.scale)
 
 

@@ -4,9 +4,9 @@ const zone = root.querySelector(".sr-zone");
 const preview = root.querySelector(".sr-preview");
 const chosen = root.querySelector(".sr-chosen");
 const error = root.querySelector(".sr-picker-error");
-let latest = 0; // an upload that a later choice has overtaken is dropped
+let latest = 0; // an upload is dropped if a later choice has overtaken it
 let blob = null;
-const NOTHING = ""; // Gradio makes this of null, and would report it as a change from outside
+const NOTHING = ""; // Gradio turns null into this, and would report that as a change
 
 function show(state, name = "", source = "") {
   root.dataset.state = state;
@@ -44,7 +44,7 @@ async function take(file) {
     props.value = { file: data, name: file.name, thumb: null };
     show("ready", file.name, source);
   } catch {
-    if (mine === latest) refuse("The picture did not arrive. Please try again.");
+    if (mine === latest) refuse("The upload failed. Please try again.");
   }
 }
 
@@ -71,7 +71,7 @@ onScope("paste", (event) => {
   take(file);
 });
 onScope("dragover", (event) => {
-  event.preventDefault(); // else the browser leaves the page and opens the file
+  event.preventDefault(); // otherwise the browser leaves the page and opens the file
   root.classList.add("sr-over");
 });
 onScope("drop", (event) => {
@@ -87,7 +87,7 @@ preview.addEventListener("error", () => {
 });
 input.addEventListener("change", () => {
   take(input.files[0]);
-  input.value = ""; // so that the same file can be chosen again
+  input.value = ""; // allows choosing the same file again
 });
 root.querySelector(".sr-remove").addEventListener("click", () => {
   latest += 1;
