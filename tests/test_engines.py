@@ -89,7 +89,7 @@ def test_torch_takes_over_where_compiling_fails(
     def fail(*_: Any) -> None:
         raise RuntimeError("no such\n  instruction")
 
-    monkeypatch.setattr(engines, "_converted", fail)
+    monkeypatch.setattr(engines, "to_openvino", fail)
     assert engines.load(model, "cpu").name == "torch"
     assert [r.message for r in caplog.records if "no such instruction" in r.message] == [caplog.records[0].message]
 

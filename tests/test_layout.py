@@ -15,7 +15,7 @@ LAYERS = (
     {"networks"},
     {"data", "models"},
     {"inference"},
-    {"evaluation"},
+    {"evaluation", "exporting"},
     {"figures", "losses"},
     {"training", "benchmark"},
     {"commands", "ui"},

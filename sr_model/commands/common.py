@@ -15,7 +15,10 @@ from sr_model.models import weights
 from sr_model.networks import SCALES, presets
 
 # What is not installed with the core, and the extra of pyproject.toml that brings it.
-EXTRAS = {"gradio": "app", "starlette": "app", "torchvision": "train", "matplotlib": "train", "tensorboard": "train"}
+EXTRAS = {
+    **dict.fromkeys(("gradio", "starlette", "onnx", "onnxscript"), "app"),
+    **dict.fromkeys(("torchvision", "matplotlib", "tensorboard"), "train"),
+}
 
 
 def run(work: Callable[[], int]) -> int:

@@ -117,7 +117,8 @@ class OpenVinoEngine:
             "INFERENCE_NUM_THREADS": available_cpus(),
             "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT,
         }
-        self.compiled = openvino.Core().compile_model(_converted(network), "CPU", config)
+        model = to_openvino(_Body(network.cpu().eval()), network.prepare(torch.zeros(1, 3, 16, 16)))
+        self.compiled = openvino.Core().compile_model(model, "CPU", config)
         self._request = self.compiled.create_infer_request()
         self._lock = Lock()
 
@@ -136,8 +137,8 @@ class _Body(nn.Module):
         return self.network.body(x)
 
 
-def _converted(network: Network) -> Any:  # openvino.Model, of a package that may be missing
-    """The network's body as OpenVINO's model, with free height and width.
+def to_openvino(module: nn.Module, x: Tensor) -> Any:  # openvino.Model, of a package that may be missing
+    """A module on the CPU as OpenVINO's model, with free height and width; `x` (1, C, H, W) is an example of its input.
 
     It uses OpenVINO's PyTorch frontend, as `openvino.convert_model` does; that function would also send telemetry.
     """
@@ -146,10 +147,9 @@ def _converted(network: Network) -> Any:  # openvino.Model, of a package that ma
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
     from openvino.passes import ConstantFolding, Manager
 
-    x = network.prepare(torch.zeros(1, 3, 16, 16))
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # OpenVINO traces with torch.jit, which torch has deprecated
-        decoder = TorchScriptPythonDecoder(_Body(network.cpu().eval()), example_input=(x,))
+        decoder = TorchScriptPythonDecoder(module, example_input=(x,))
         frontend = FrontEndManager().load_by_framework("pytorch")
         frontend.add_extension(ConversionExtension("aten::pixel_shuffle", _depth_to_space))
         model = frontend.convert(frontend.load(decoder))
