@@ -37,9 +37,11 @@ from sr_model.models import weights
 from sr_model.networks.autoencoder import Autoencoder
 from sr_model.networks.tutorials import ClassicConfig
 from sr_model.ui import cache, examples, handlers, limits, texts
-from sr_model.ui.handlers import Handlers, score_rows
+from sr_model.ui.handlers import Handlers
+from sr_model.ui.jobs import showing
+from sr_model.ui.jobs.judging import Score
 from sr_model.ui.upscalers import Upscalers
-from sr_model.ui.work import Job, Outcome, Progress, Score, perform
+from sr_model.ui.work import Job, Outcome, Pane, Progress, perform
 from tests.conftest import EXAMPLES, randomised, tiny_model
 
 
@@ -98,8 +100,7 @@ def test_pictures_shown_are_lossless_and_what_was_measured(desk: Handlers, uploa
         assert np.array_equal(shown.pixels, picture.pixels)
         assert (pane["width"], pane["height"]) == picture.size
     psnr, ssim = comparison.compare(network, high, 2)
-    assert viewer["scores"][1]["psnr"] == f"{psnr:.2f} dB"
-    assert viewer["scores"][1]["ssim"] == f"{ssim:.4f}"
+    assert [cell["text"] for cell in viewer["scores"][1]["cells"][:2]] == [f"{psnr:.2f} dB", f"{ssim:.4f}"]
 
 
 def test_grey_pictures_are_measured_as_they_are_shown(trained: Path, uploads: Path, photo: Image.Image) -> None:
@@ -115,12 +116,12 @@ def test_grey_pictures_are_measured_as_they_are_shown(trained: Path, uploads: Pa
 
 
 def test_without_a_reference_there_are_two_panes_and_no_numbers(desk: Handlers, uploads: Path) -> None:
-    """Enlarge alone has nothing to measure against, and says how to get it."""
+    """Enlarge alone has no truth to measure against; it says how to get one, and what agrees with the input."""
     _, viewer = press(desk, upload(uploads, Image.new("RGB", (5, 7))))
     assert [pane["title"] for pane in viewer["panes"]] == ["Bicubic", "Autoencoder"]
     assert [pane["name"] for pane in viewer["panes"]] == ["small-bicubic-x2.png", "small-nano-x2.png"]
-    assert viewer["scores"] == []
-    assert viewer["note"] == texts.NO_REFERENCE
+    assert viewer["columns"] == ["agreement"]
+    assert viewer["note"] == "no_reference"
 
 
 @pytest.mark.parametrize("size", [(10, 14), (11, 14), (12, 16)])
@@ -226,14 +227,16 @@ def test_unknown_settings_are_refused(desk: Handlers, uploads: Path, mode: Any, 
 @pytest.mark.parametrize("data", [None, {}, {"name": "../app.py"}, {"name": ["chelsea.png"]}, "chelsea.png"])
 def test_an_unknown_example_is_refused(desk: Handlers, data: Any) -> None:
     """Examples are looked up by name in a fixed table."""
-    *_, last = desk.run_example(None, None, None, gr.EventData(None, data))
+    *_, last = desk.run_example(None, None, None, None, None, None, gr.EventData(None, data))
     assert last[2]["kind"] == "refused"
 
 
 def test_an_example_is_chosen_and_run(desk: Handlers) -> None:
     """One press fills the picker, empties the reference, and ends with pictures."""
     mode, scale, preset = ({"chosen": value} for value in ("compare", 2, "nano"))
-    first, *_, last = desk.run_example(mode, scale, preset, gr.EventData(None, {"name": "chelsea.png"}))
+    first, *_, last = desk.run_example(
+        mode, scale, preset, None, None, None, gr.EventData(None, {"name": "chelsea.png"})
+    )
     assert first[0]["file"]["path"].endswith("chelsea.png")
     assert first[1] is None
     assert last[2]["kind"] == "done"
@@ -269,11 +272,17 @@ def test_an_unforeseen_error_is_a_sentence_and_is_logged(
 
 def test_the_better_number_is_marked_by_what_is_printed() -> None:
     """Equal prints are both marked; identical pictures have no number of decibels."""
-    rows = score_rows((Score("a", 30.001, 0.9), Score("b", 30.002, 0.8)))
-    assert [(row["psnr_best"], row["ssim_best"]) for row in rows] == [(True, True), (True, False)]
-    rows = score_rows((Score("a", 30.0, 0.9), Score("b", float("inf"), 1.0)))
-    assert rows[1]["psnr"] == "identical"
-    assert [row["psnr_best"] for row in rows] == [False, True]
+
+    def rows(*scores: Score) -> list[list[tuple[str, bool]]]:
+        picture = Picture(np.zeros((4, 4, 3), np.uint8))
+        outcome = Outcome((Pane("a", picture, "a.png"),), scores, (2, 2), 1.0)
+        return [[(cell["text"], cell["best"]) for cell in row["cells"]] for row in showing.table(outcome)[1]]
+
+    first, second = rows(Score("a", 30.001, 0.9, 50.0), Score("b", 30.002, 0.8, None))
+    assert first == [("30.00 dB", True), ("0.9000", True), ("50.0", True)]
+    assert second == [("30.00 dB", True), ("0.8000", False), ("–", False)]
+    first, second = rows(Score("a", 30.0, 0.9, 50.0), Score("b", 80.0, 1.0, 100.0))
+    assert (first[0], second[0]) == (("30.00 dB", False), ("identical", True))
 
 
 def test_only_weights_that_are_there_are_offered(trained: Path, tmp_path: Path) -> None:
@@ -296,7 +305,7 @@ def test_restoring_shows_the_input_where_bicubic_would_be_the_same(desk: Handler
         *_, last = desk.run(picture, None, {"chosen": mode}, {"chosen": 1}, {"chosen": "classic"})
         assert [(pane["title"], pane["width"]) for pane in last[1]["panes"]] == [(title, 40) for title in titles]
     assert desk.choose_preset({"chosen": "classic"}, {"chosen": 2})["options"] == [
-        {"value": 1, "label": "1x", "hint": texts.RESTORES}
+        {"value": 1, "label": "1x", "hint": "restores"}
     ]
 
 
@@ -305,7 +314,7 @@ def test_a_preset_without_the_scale_moves_to_one_that_it_has(desk: Handlers) -> 
     assert desk.choose_preset({"chosen": "nano"}, {"chosen": 3})["chosen"] == 3
     update = desk.choose_preset({"chosen": "base"}, {"chosen": 3})
     assert update["chosen"] == 2
-    assert [option["value"] for option in update["options"]] == [2]
+    assert [option["value"] for option in update["options"]] == [2, "size"]
     assert desk.choose_preset({"chosen": "none"}, {"chosen": 3}) == gr.skip()
 
 

@@ -73,7 +73,7 @@ def open_image(source: str | os.PathLike | bytes | BinaryIO, max_pixels: int = M
         image.load()
         return ImageOps.exif_transpose(image)
 
-    return _opened(source, max_pixels, decode)
+    return with_header(source, max_pixels, decode)
 
 
 def read_size(source: str | os.PathLike | bytes | BinaryIO, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -83,12 +83,16 @@ def read_size(source: str | os.PathLike | bytes | BinaryIO, max_pixels: int = MA
         w, h = image.size
         return (h, w) if image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8) else (w, h)
 
-    return _opened(source, max_pixels, upright)
+    return with_header(source, max_pixels, upright)
 
 
-def _opened(
+def with_header(
     source: str | os.PathLike | bytes | BinaryIO, max_pixels: int, work: Callable[[Image.Image], Result]
 ) -> Result:
+    """What `work` makes of an opened file: its header is read, and its size checked, but nothing decoded.
+
+    Raises ImageError, also for what goes wrong in `work`.
+    """
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     try:
         with Image.open(stream, formats=FORMATS) as image:

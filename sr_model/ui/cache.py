@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from sr_model.errors import ImageError
 from sr_model.imaging import images
@@ -37,6 +38,7 @@ class Store:
         os.environ["GRADIO_TEMP_DIR"] = str(self.folder)
         self._kept: set[Path] = set()
         self._shown: dict[str, set[Path]] = {}  # by session
+        self._spare = 0  # bytes that the last look at the folder found free
         self._lock = threading.Lock()
 
     def keep(self, paths: Iterable[Path]) -> None:
@@ -53,21 +55,31 @@ class Store:
         with self._lock:
             self._shown.pop(session, None)
 
+    def new_folder(self) -> Path:
+        """A folder for one result, where nobody can guess its address."""
+        folder = self.folder / secrets.token_urlsafe(16)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
+        return folder
+
     def store_png(self, picture: Picture, name: str) -> Path:
-        """Write a lossless PNG called `name` to an unguessable address. Raises ImageError if there is no room."""
-        data = images.encode(images.to_pil(picture))
-        if not self.make_room(len(data)):
+        """Write a lossless PNG under `name` in a folder of its own. Raises ImageError without room."""
+        path = self.new_folder() / name
+        self.write(path, images.encode(images.to_pil(picture)))
+        return path
+
+    def write(self, path: Path, data: bytes) -> None:
+        """Write a file below the folder. Raises ImageError without room, and leaves no part of it then."""
+        if self._spare < len(data) and not self.make_room(len(data)):
             raise ImageError(FULL)
-        path = self.folder / secrets.token_urlsafe(16) / name
+        self._spare -= len(data)
         try:
-            path.parent.mkdir(mode=0o700)
             path.write_bytes(data)
         except OSError as error:
             path.unlink(missing_ok=True)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise ImageError(FULL) from None
             raise
-        return path
 
     def make_room(self, size: int) -> bool:
         """Delete expired files, then unseen ones, oldest first, until `size` more bytes fit into the budget.
@@ -85,6 +97,7 @@ class Store:
             if path not in seen:
                 path.unlink(missing_ok=True)
                 used -= length
+        self._spare = self.budget - used
         return used + size <= self.budget
 
     def sweep(self) -> int:
@@ -134,6 +147,11 @@ class Store:
                 continue  # deleted meanwhile
             if (path.is_symlink() or not path.is_dir()) and path.name != MARKER:
                 yield path, status.st_mtime, status.st_size
+
+
+def file_data(path: Path) -> dict[str, Any]:
+    """How Gradio marks a file in a value: it adds the address that the browser fetches."""
+    return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
 
 
 def _own_folder(base: Path) -> Path:

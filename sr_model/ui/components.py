@@ -1,7 +1,7 @@
-"""The page's own components: Gradio's HTML component with a fixed template and a script that fills it.
+"""The page's own components: Gradio's HTML component with a fixed template and a module that fills it.
 
-No value is ever put into a template: Gradio compiles templates as JavaScript, and file names come from strangers. The
-scripts only set text and attributes.
+No value is ever put into a template: Gradio compiles templates as JavaScript, and names of files come from strangers.
+The modules set text and attributes only.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,18 +10,17 @@ from typing import Any
 
 import gradio as gr
 
+from sr_model.ui.serving.assets import assets_path
+
 HERE = Path(__file__).parent
-
-
-def asset(name: str) -> str:
-    """The text of an asset in one of the folders beside this file, by its name."""
-    (path,) = HERE.glob(f"*/{name}")
-    return path.read_text(encoding="utf-8")
-
-
-def file_data(path: Path) -> dict[str, Any]:
-    """A file in a value as Gradio expects it; Gradio adds the address that the browser fetches."""
-    return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
+# Gradio runs this as a function's body. The page may lie below a path, so the address begins with the page's own.
+LOADER = """
+const here = (window.gradio_config || {{}}).root || new URL(".", document.baseURI).href;
+const root = here.replace(/\\/$/, "");
+import(`${{root}}/{assets}/{module}`).then((module) =>
+  module.default({{ element, props, trigger, watch, upload, server, root }}),
+);
+"""
 
 
 def refuse_addresses(page: gr.Blocks) -> None:
@@ -40,36 +39,46 @@ def refuse_addresses(page: gr.Blocks) -> None:
         block.async_move_resource_to_block_cache = guard(block.async_move_resource_to_block_cache)  # type: ignore[method-assign]
 
 
-def picker(value: Any = None, *, heading: str, hint: str, main: bool, max_bytes: int, **options: Any) -> gr.HTML:
-    """Takes a picture by drop, paste or file dialogue, and uploads the original bytes of the file.
+def picker(value: Any = None, *, word: str, main: bool, max_bytes: int, **options: Any) -> gr.HTML:
+    """Takes a picture by drop, paste or file dialogue, and hands on the file's own bytes; `input` when it has arrived.
 
     Value: None or "" for nothing, or {"file": file data, "name": str, "thumb": data URL or None}. The main one takes
     pictures dropped or pasted anywhere on the page.
     """
-    return _component("picker", value, options, heading=heading, hint=hint, main=main, max_bytes=max_bytes)
+    return _component("parts/picker", value, options, word=word, main=main, max_bytes=max_bytes)
 
 
-def viewer(value: Any = None, *, definition: str, **options: Any) -> gr.HTML:
-    """Shows pictures of equal size side by side, with shared zoom and position.
+def viewer(value: Any = None, **options: Any) -> gr.HTML:
+    """Shows pictures of one size side by side, with one zoom and one position for all.
 
-    Value: None, or {"panes": [{"title", "width", "height", "file", "name"}], "line": str, "note": str,
-    "scores": [{"title", "psnr", "ssim", "psnr_best", "ssim_best"}], "view": {"zoom", "x", "y"} or None}.
+    Value: None, or what `showing.show` makes.
     """
-    return _component("viewer", value, options, scripts=("viewer", "gestures", "results"), definition=definition)
+    return _component("viewer/viewer", value, options)
 
 
 def status(value: Any = None, **options: Any) -> gr.HTML:
-    """A line of status and a progress bar. Value: None, or {"kind", "text", "done", "total"}."""
-    return _component("status", value, options)
+    """One line that says what is going on. Value: None, or what `handlers.busy` and `idle` make."""
+    return _component("parts/status", value, options)
 
 
-def choice(value: Any, *, heading: str, **options: Any) -> gr.HTML:
-    """Radio buttons in a row; `input` is triggered when a visitor chooses one.
+def plan(value: Any = None, **options: Any) -> gr.HTML:
+    """What would be done: sizes and seconds, or why not and what would fit. Value: what `Handlers.plan` makes."""
+    return _component("controls/plan", value, options)
 
-    Value: {"chosen": value, "options": [{"value", "label", "hint"}]}. Gradio's own radio buttons do not form a group
-    that arrow keys and screen readers recognise.
+
+def choice(value: Any, *, name: str, when: list[str] | None = None, several: bool = False, **options: Any) -> gr.HTML:
+    """One or several of a few, as radio buttons or boxes in a row; `input` is triggered when a visitor chooses.
+
+    Value: {"chosen": value or list, "options": [{"value", "label", "hint"}]}, where labels and hints are words of
+    words/ or stand for themselves. `when` names the modes in which it is shown. Gradio's own radio buttons do not form
+    a group that arrow keys and screen readers recognise.
     """
-    return _component("choice", value, options, heading=heading)
+    return _component("controls/choice", value, options, name=name, when=when or [], several=several)
+
+
+def target(value: Any = "", **options: Any) -> gr.HTML:
+    """A size in pixels or megapixels, shown where the scale is "size". Value: "", or what `sizing.target_of` takes."""
+    return _component("controls/target", value, options)
 
 
 def gallery(value: Any, **options: Any) -> gr.HTML:
@@ -77,17 +86,15 @@ def gallery(value: Any, **options: Any) -> gr.HTML:
 
     Value: [{"name", "title", "credit", "thumb"}].
     """
-    return _component("gallery", value, options)
+    return _component("parts/gallery", value, options)
 
 
-def _component(
-    name: str, value: Any, options: dict[str, Any], *, scripts: tuple[str, ...] = (), **props: Any
-) -> gr.HTML:
+def _component(path: str, value: Any, options: dict[str, Any], **props: Any) -> gr.HTML:
     # Functions rather than subclasses: Gradio writes a .pyi file beside the module of every subclass.
     return gr.HTML(
         value=value,
-        html_template=asset(f"{name}.html"),
-        js_on_load="".join(asset(f"{script}.js") for script in scripts or (name,)),
+        html_template=(HERE / f"{path}.html").read_text(encoding="utf-8"),
+        js_on_load=LOADER.format(assets=assets_path(), module=f"{path}.js"),
         apply_default_css=False,
         **props,
         **options,

@@ -9,16 +9,20 @@ from typing import Any
 import gradio as gr
 import torch
 
-from sr_model.errors import ConfigError, ImageError, MemoryLimitError, SRError
-from sr_model.imaging.metrics import MOST_PSNR
+from sr_model.errors import ImageError, MemoryLimitError, SRError
+from sr_model.imaging import images
+from sr_model.networks import presets
 from sr_model.system import memory
 from sr_model.ui import texts
-from sr_model.ui.cache import Store
-from sr_model.ui.components import file_data
+from sr_model.ui.cache import Store, file_data
 from sr_model.ui.examples import Example
-from sr_model.ui.limits import uploaded_path
+from sr_model.ui.jobs import beside, planning, showing
+from sr_model.ui.jobs.planning import Settings, as_scale
+from sr_model.ui.jobs.showing import Shown
+from sr_model.ui.limits import MAX_PIXELS, uploaded_path
+from sr_model.ui.serving.downloads import private_exif
 from sr_model.ui.upscalers import Upscalers
-from sr_model.ui.work import AUTOENCODER, COMPARE, ENLARGE, Job, Outcome, Pane, Progress, Score, perform
+from sr_model.ui.work import AUTOENCODER, CLEAN, COMPARE, ENLARGE, NETWORKS, Job, Outcome, Progress, perform
 
 log = logging.getLogger(__name__)
 
@@ -37,18 +41,26 @@ class Handlers:
     max_seconds: float = MAX_SECONDS
 
     def run(
-        self, picture: Any, reference: Any, mode: Any, scale: Any, preset: Any, request: gr.Request | None = None
+        self,
+        picture: Any,
+        reference: Any,
+        mode: Any,
+        scale: Any,
+        preset: Any,
+        target: Any = None,
+        shrinking: Any = None,
+        networks: Any = None,
+        request: gr.Request | None = None,
     ) -> Iterator[Updates]:
-        """The main button. Yields after each tile, so Cancel and closing the tab stop the work."""
-        yield busy("Opening the picture")
+        """The main button. Yields at each tile, so that Cancel and a closed tab stop the work."""
+        yield busy("opening", texts.OPENING)
         try:
             path = uploaded_path(picture, self.store.folder)
             if path is None:
                 raise ImageError(texts.NO_PICTURE)
-            mode = chosen(mode)
-            larger = uploaded_path(reference, self.store.folder) if mode == ENLARGE else None
-            job = Job(path, mode, chosen(preset), as_scale(chosen(scale)), larger)
-            yield from self._perform(job, session_of(request))
+            settings = settings_of(mode, scale, preset, target, shrinking, networks)
+            larger = uploaded_path(reference, self.store.folder) if settings.mode == ENLARGE else None
+            yield from self._perform(path, settings, larger, session_of(request))
         except (MemoryLimitError, MemoryError, torch.OutOfMemoryError):
             log.exception("out of memory")
             yield idle("refused", texts.NO_MEMORY)
@@ -59,9 +71,17 @@ class Handlers:
             yield idle("refused", texts.FAILED)
 
     def run_example(
-        self, mode: Any, scale: Any, preset: Any, event: gr.EventData, request: gr.Request | None = None
+        self,
+        mode: Any,
+        scale: Any,
+        preset: Any,
+        target: Any,
+        shrinking: Any,
+        networks: Any,
+        event: gr.EventData,
+        request: gr.Request | None = None,
     ) -> Iterator[tuple]:
-        """An example was pressed: choose it, then do what the main button does.
+        """A press on an example: chooses it, then does what the main button does, in Compare unless networks compete.
 
         The updates of the two pickers come first.
         """
@@ -71,16 +91,41 @@ class Handlers:
             yield gr.skip(), gr.skip(), *idle("refused", "There is no such example.")
             return
         picture = picked(example)
-        yield picture, None, *busy("Opening the picture")
-        for update in self.run(picture, None, mode, scale, preset, request):
+        if chosen(mode) != NETWORKS:
+            mode = {"chosen": COMPARE}  # Enlarge has nothing to measure against
+        yield picture, None, *busy("opening", texts.OPENING)
+        for update in self.run(picture, None, mode, scale, preset, target, shrinking, networks, request):
             yield gr.skip(), gr.skip(), *update
+
+    def plan(self, picture: Any, reference: Any, *controls: Any) -> dict[str, Any]:
+        """Sizes and seconds of what the settings ask for, or why they cannot be and what can; before any work."""
+        try:
+            path = uploaded_path(picture, self.store.folder)
+            if path is None:
+                return {"kind": "empty"}
+            settings = settings_of(*controls)
+            larger = uploaded_path(reference, self.store.folder) if settings.mode == ENLARGE else None
+            planned = planning.plan(path, settings, self.upscalers, larger)
+        except SRError as error:
+            return {"kind": "exceeds", "text": str(error), "offers": self._offers(picture, *controls)}
+        except Exception:
+            log.exception("no plan")
+            return {"kind": "empty"}
+        value = {"source": planned.source, "low": planned.low, "result": planned.result, "seconds": planned.seconds}
+        if planned.seconds <= self.max_seconds:
+            return {"kind": "ready", "mode": settings.mode, **value}
+        text = texts.TOO_LONG.format(seconds=planned.seconds, most=self.max_seconds)
+        return {"kind": "exceeds", "text": text, "offers": self._offers(picture, *controls), **value}
 
     def finished_example(self, preset: str, scale: int) -> tuple[Any, Any]:
         """(picker's value, viewer's value) for the first example, compared; (None, None) if there is none."""
         for example in self.examples.values():
+            settings = Settings(COMPARE, scale, preset)
             *_, last = perform(Job(example.path, COMPARE, preset, scale), self.upscalers.get(preset, scale))
             assert isinstance(last, Outcome), "work ends with its outcome"
-            return picked(example), self._shown(last, example, None)
+            *_, shown = self._show(last, example, None, settings)
+            assert isinstance(shown, Shown), "showing ends with what is shown"
+            return picked(example), shown.value
         return None, None
 
     def enlarge(self, picture: dict, scale: int = 2, preset: str = "base") -> Iterator[dict]:
@@ -110,8 +155,8 @@ class Handlers:
         return idle("refused", texts.REFUSED)
 
     def choose_preset(self, preset: Any, scale: Any) -> Any:
-        """Offer the scales of the preset; the chosen scale is kept if possible."""
-        scales = self.upscalers.scales(chosen(preset))
+        """The scales that the preset has; the chosen one stays where it can."""
+        scales = planning.offered_scales(self.upscalers.scales(chosen(preset)))
         if not scales:
             return gr.skip()
         return scale_choice(scales, chosen(scale))
@@ -120,59 +165,116 @@ class Handlers:
         """The tab was closed or reloaded."""
         self.store.forget(session_of(request))
 
-    def _work(self, job: Job) -> Iterator[Progress | Outcome]:
-        upscaler = self.upscalers.get(job.preset, job.scale)
-        cost = self.upscalers.seconds(job.preset, job.scale, 1)
+    def _offers(self, picture: Any, *controls: Any) -> list[dict[str, Any]]:
         try:
+            path = uploaded_path(picture, self.store.folder)
+            assert path is not None, "there was one a moment ago"
+            found = planning.offers(path, settings_of(*controls), self.upscalers, self.max_seconds)
+        except SRError:
+            return []
+        return [{"setting": offer.setting, "value": offer.value, "label": offer_label(offer)} for offer in found]
+
+    def _work(self, job: Job, settings: Settings | None = None) -> Iterator[Progress | Outcome]:
+        try:
+            if job.mode == NETWORKS and settings is not None:
+                found = planning.contenders(settings.networks, job.times, self.upscalers)
+                yield from beside.perform_beside(job, found, self.max_seconds)
+                return
+            upscaler = self.upscalers.get(job.preset, job.scale)
+            cost = self.upscalers.seconds(job.preset, job.scale, 1)
             yield from perform(job, upscaler, cost, self.max_seconds)
         finally:
             memory.release_soon()
 
-    def _perform(self, job: Job, session: str) -> Iterator[Updates]:
-        example = next((e for e in self.examples.values() if e.path.resolve() == job.picture), None)
-        for item in self._work(job):
+    def _perform(self, path: Path, settings: Settings, larger: Path | None, session: str) -> Iterator[Updates]:
+        example = next((e for e in self.examples.values() if e.path.resolve() == path), None)
+        job = planning.settle(path, settings, self.upscalers, larger)
+        for item in self._work(job, settings):
             if isinstance(item, Progress):
-                yield busy(describe_progress(item), item.done, item.total)
-            else:
-                yield idle("done", "Done.", self._shown(item, example, session))
+                yield working(item)
+                continue
+            for step in self._show(
+                item, example, session, settings, images.with_header(path, MAX_PIXELS, private_exif)
+            ):
+                if isinstance(step, Progress):
+                    yield working(step)
+                else:
+                    yield idle("done", texts.DONE, step.value)
 
-    def _shown(self, outcome: Outcome, example: Example | None, session: str | None) -> dict[str, Any]:
-        """Write the pictures to files, which the session's page shows from now on; return the viewer's value."""
+    def _show(
+        self,
+        outcome: Outcome,
+        example: Example | None,
+        session: str | None,
+        settings: Settings,
+        exif: bytes | None = None,
+    ) -> Iterator[Progress | Shown]:
+        """The viewer's value; writes the pictures' files, which the session's page shows from now on."""
         w, h = outcome.source_size
         rw, rh = outcome.panes[0].picture.size
-        device = self.upscalers.describe_device()
         x, y = example.focus if example else (0.5, 0.5)
-        paths: list[Path] = []
-        for pane in outcome.panes:
-            paths.append(self.store.store_png(pane.picture, pane.file_name))
-            if session is None:
-                self.store.keep(paths)
-            else:
-                self.store.show(session, paths)
-        return {
-            "panes": [_pane(pane, path) for pane, path in zip(outcome.panes, paths, strict=True)],
-            "line": f"{w}x{h} to {rw}x{rh} · {device} · {outcome.seconds:.{1 if outcome.seconds >= 1 else 2}f} s",
-            "note": "" if outcome.scores else texts.NO_REFERENCE,
-            "scores": score_rows(outcome.scores),
-            "view": {"zoom": FIRST_ZOOM, "x": x, "y": y} if example else None,
-        }
+        digits = 1 if outcome.seconds >= 1 else 2
+        for item in showing.show(
+            outcome,
+            self.store,
+            line=f"{w}x{h} → {rw}x{rh} · {self.upscalers.describe_device()} · {outcome.seconds:.{digits}f} s",
+            note="" if outcome.scores else "no_reference",
+            view={"zoom": FIRST_ZOOM, "x": x, "y": y} if example else None,
+            stamp={"label": stamp(settings, outcome), "settings": relevant(settings)},
+            exif=exif,
+        ):
+            if isinstance(item, Shown):
+                if session is None:
+                    self.store.keep(item.paths)
+                else:
+                    self.store.show(session, item.paths)
+            yield item
 
 
-def _pane(pane: Pane, path: Path) -> dict[str, Any]:
-    w, h = pane.picture.size
-    return {"title": pane.title, "width": w, "height": h, "file": file_data(path), "name": pane.file_name}
+def settings_of(
+    mode: Any, scale: Any, preset: Any, target: Any = None, shrinking: Any = None, networks: Any = None
+) -> Settings:
+    """The settings that the controls' values say, in the order of `form.Controls`; they may be anything."""
+    names = chosen(networks)
+    return Settings(
+        mode=chosen(mode),
+        scale=chosen(scale),
+        preset=chosen(preset),
+        target=target or None,
+        shrinking=chosen(shrinking) or CLEAN,
+        networks=tuple(names) if isinstance(names, list) else (),
+    )
+
+
+def stamp(settings: Settings, outcome: Outcome) -> str:
+    """What the result was made by, as its panes say it: the network and the scale."""
+    (w, _), (rw, _) = outcome.source_size, outcome.panes[0].picture.size
+    times = f"{rw / w:.3g}x"
+    return times if settings.mode == NETWORKS else f"{presets.find(settings.preset).title} {times}"
+
+
+def relevant(settings: Settings) -> dict[str, Any]:
+    """The settings that the result depends on, by the names of their controls."""
+    made = {"mode": settings.mode, "scale": settings.scale}
+    if settings.mode == NETWORKS:
+        made["networks"] = list(settings.networks)
+    else:
+        made["preset"] = settings.preset
+    if settings.mode != ENLARGE:
+        made["shrinking"] = settings.shrinking
+    if settings.target is not None:
+        made["target"] = settings.target
+    return made
+
+
+def offer_label(offer: planning.Offer) -> str:
+    """What an offer's button says of the setting."""
+    return f"{offer.value}x" if offer.setting == "scale" else presets.find(offer.value).title
 
 
 def session_of(request: gr.Request | None) -> str:
     """An id that tells visitors' tabs apart."""
     return str(request.session_hash) if request else ""
-
-
-def as_scale(value: Any) -> int:
-    """The scale as an int. Raises ConfigError for anything else."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise ConfigError("Please choose a scale.")
 
 
 def chosen(value: Any) -> Any:
@@ -181,9 +283,12 @@ def chosen(value: Any) -> Any:
 
 
 def scale_choice(scales: list[int], scale: Any) -> dict[str, Any]:
-    """The value of the choice of scales, with `scale` chosen, or the first if it is not among them."""
-    options = [{"value": s, "label": f"{s}x", "hint": texts.RESTORES if s == 1 else ""} for s in scales]
-    return {"chosen": scale if scale in scales else scales[0], "options": options}
+    """The value of the choice of scales: `scale` chosen, or the first where it is not among them."""
+    options = [{"value": s, "label": f"{s}x", "hint": "restores" if s == 1 else ""} for s in scales]
+    if scales != [1]:
+        options.append({"value": planning.OTHER_SIZE, "label": "size", "hint": ""})
+    values = [option["value"] for option in options]
+    return {"chosen": scale if scale in values else scales[0], "options": options}
 
 
 def picked(example: Example) -> dict[str, Any]:
@@ -192,35 +297,26 @@ def picked(example: Example) -> dict[str, Any]:
 
 
 def waiting() -> dict[str, Any]:
-    """The status before the first update from `run`."""
-    return {"kind": "waiting", "text": texts.WAITING, "done": 0, "total": 0}
+    """The status before the first answer of `run`."""
+    return {"kind": "waiting", "text": texts.WAITING, "word": "waiting", "done": 0, "total": 0}
 
 
-def busy(text: str, done: int = 0, total: int = 0) -> Updates:
-    status = {"kind": "working", "text": text, "done": done, "total": total}
+def busy(word: str, text: str, done: int = 0, total: int = 0, seconds: float | None = None) -> Updates:
+    """While there is work; `word` is the sentence's key in words/, for those who read another language."""
+    status = {"kind": "working", "text": text, "word": word, "done": done, "total": total, "seconds": seconds}
     return status, gr.skip(), gr.update(visible=False), gr.update(visible=True)
 
 
 def idle(kind: str, text: str, viewer: Any = None) -> Updates:
-    status = {"kind": kind, "text": text, "done": 0, "total": 0}
+    """When there is none."""
+    status = {"kind": kind, "text": text, "word": "" if kind == "refused" else kind, "done": 0, "total": 0}
     return status, gr.skip() if viewer is None else viewer, gr.update(visible=True), gr.update(visible=False)
 
 
-def describe_progress(progress: Progress) -> str:
-    """Tiles done, and the time left if it is known."""
-    tiles = f"{progress.done} of {progress.total} tile{'s' if progress.total > 1 else ''} done"
-    if progress.done == progress.total:
-        return f"{tiles}, finishing the pictures"
-    return tiles if progress.seconds_left is None else f"{tiles}, about {progress.seconds_left:.0f} s left"
-
-
-def score_rows(scores: tuple[Score, ...]) -> list[dict[str, Any]]:
-    """The table's rows; the best of each column is judged by the printed text, so equal numbers look equal."""
-    psnr = [f"{s.psnr:.2f} dB" if s.psnr < MOST_PSNR else "identical" for s in scores]
-    ssim = [f"{s.ssim:.4f}" for s in scores]
-    best_psnr = psnr[max(range(len(scores)), key=lambda i: scores[i].psnr)] if scores else ""
-    best_ssim = ssim[max(range(len(scores)), key=lambda i: scores[i].ssim)] if scores else ""
-    return [
-        {"title": s.title, "psnr": p, "ssim": q, "psnr_best": p == best_psnr, "ssim_best": q == best_ssim}
-        for s, p, q in zip(scores, psnr, ssim, strict=True)
-    ]
+def working(progress: Progress) -> Updates:
+    """Tiles done, and the time left where it is known."""
+    done, total, left = progress.done, progress.total, progress.seconds_left
+    text = f"{done} of {total} tile{'s' if total > 1 else ''} done"
+    if done == total:
+        return busy("finishing", f"{text}, finishing the pictures", done, total)
+    return busy("tiles", text if left is None else f"{text}, about {left:.0f} s left", done, total, left)

@@ -10,20 +10,25 @@ from gradio.events import api
 from starlette.middleware import Middleware
 
 from sr_model.errors import ConfigError
-from sr_model.imaging.metrics import DEFINITION
 from sr_model.models import weights
-from sr_model.networks.presets import find
-from sr_model.ui import cache, components, texts
-from sr_model.ui.components import asset, refuse_addresses
+from sr_model.ui import cache, components, form, texts
+from sr_model.ui.components import refuse_addresses
 from sr_model.ui.examples import Example, load_examples
-from sr_model.ui.handlers import MAX_SECONDS, Handlers, chosen, scale_choice, waiting
+from sr_model.ui.handlers import MAX_SECONDS, Handlers, waiting
 from sr_model.ui.limits import MAX_BYTES, BodyLimit
+from sr_model.ui.serving.assets import STYLES
+from sr_model.ui.serving.routes import routes
 from sr_model.ui.upscalers import Upscalers
-from sr_model.ui.work import COMPARE, ENLARGE, MODES
+from sr_model.ui.words import WORD
 
 SLOT = "enlargement"  # all computation shares one slot: two jobs at once would each take twice as long
 WAIT = f"() => {json.dumps([waiting(), gr.update(visible=False), gr.update(visible=True)])}"
-WAITING = 24  # requests in the queue; further ones are refused
+# The main button says what it does in the mode that is chosen.
+NAME_RUN = (
+    "(mode) => ({__type__: 'update', value: mode.chosen === 'enlarge' ? "
+    f"{json.dumps(str(WORD('run')))} : {json.dumps(str(WORD('run_compare')))}}})"
+)
+WAITING = 24  # more than so many in the queue are turned away
 
 
 def build_app(
@@ -50,7 +55,9 @@ def build_app(
     # Without Gradio's delete_cache: only our sweeper deletes files in the folder.
     page = gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True)
     with page:
-        _connect(_layout(upscalers, shown, example, finished), handlers)
+        parts = _layout(upscalers, shown, example, finished)
+        parts.plan.value = handlers.plan(example, None, *(control.value for control in parts.controls.all()))
+        _connect(parts, handlers)
         page.unload(handlers.leave)
     refuse_addresses(page)
     page.queue(max_size=WAITING)
@@ -100,11 +107,15 @@ def launch_options(store: cache.Store) -> dict[str, Any]:
     )
     return {
         "theme": theme,
-        "css": asset("page.css") + asset("viewer.css"),
-        "app_kwargs": {"middleware": [Middleware(BodyLimit, make_room=store.make_room)]},
+        "css_paths": STYLES,
+        "app_kwargs": {
+            "middleware": [Middleware(BodyLimit, make_room=store.make_room)],
+            "routes": routes(store),
+        },
         "max_file_size": MAX_BYTES,
         "allowed_paths": [],
         "show_error": False,
+        "i18n": WORD,
         "footer_links": [],
         "run_history": False,
         "enable_monitoring": False,
@@ -118,9 +129,8 @@ class Parts:
 
     picture: gr.HTML
     reference: gr.HTML
-    mode: gr.HTML
-    scale: gr.HTML
-    preset: gr.HTML
+    controls: form.Controls
+    plan: gr.HTML
     run: gr.Button
     cancel: gr.Button
     status: gr.HTML
@@ -133,45 +143,23 @@ def _layout(upscalers: Upscalers, examples: dict[str, Example], chosen_example: 
     gr.Markdown(f"# {texts.TITLE}\n\n{texts.LEAD}", elem_id="sr-head")
     with gr.Row(elem_id="sr-main"):
         with gr.Column(elem_id="sr-form"):
-            picture = components.picker(
-                chosen_example,
-                heading=texts.PICK,
-                hint=texts.PICK_HINT,
-                main=True,
-                max_bytes=MAX_BYTES,
-                elem_id="sr-picture",
-            )
-            modes = [{"value": m, "label": texts.BUTTONS[m], "hint": texts.MODE_HINT[m]} for m in MODES]
-            mode = components.choice({"chosen": COMPARE, "options": modes}, heading="Task", elem_id="sr-mode")
-            reference = components.picker(
-                heading=texts.PICK_REFERENCE,
-                hint=texts.PICK_REFERENCE_HINT,
-                main=False,
-                max_bytes=MAX_BYTES,
-                visible="hidden",
-                elem_id="sr-reference",
-            )
-            presets = [
-                {"value": name, "label": found.title, "hint": found.about}
-                for name, found in ((name, find(name)) for name in upscalers.presets)
-            ]
-            preset_part = components.choice(
-                {"chosen": preset, "options": presets}, heading="Network", elem_id="sr-preset"
-            )
-            scales = scale_choice(upscalers.scales(preset), scale)
-            scale_part = components.choice(scales, heading="Scale", elem_id="sr-scale")
-            run = gr.Button(texts.BUTTONS[COMPARE], variant="primary", elem_id="sr-run")
-            cancel = gr.Button("Cancel", visible=False, elem_id="sr-cancel")
+            picture = form.picture(chosen_example)
+            controls = form.controls(upscalers)
+            reference = form.reference()
+            plan = components.plan(elem_id="sr-plan")
+            run = gr.Button(WORD("run_compare"), variant="primary", elem_id="sr-run")
+            cancel = gr.Button(WORD("cancel"), visible=False, elem_id="sr-cancel")
             status = components.status(elem_id="sr-status")
         with gr.Column(elem_id="sr-view"):
-            viewer = components.viewer(finished, definition=DEFINITION, elem_id="sr-viewer")
+            viewer = components.viewer(finished, elem_id="sr-viewer")
     gallery = _examples(examples)
     _about(preset, scale)
-    return Parts(picture, reference, mode, scale_part, preset_part, run, cancel, status, viewer, gallery)
+    return Parts(picture, reference, controls, plan, run, cancel, status, viewer, gallery)
 
 
 def _connect(parts: Parts, handlers: Handlers) -> None:
-    settings = [parts.mode, parts.scale, parts.preset]
+    settings = parts.controls.all()
+    asked = [parts.picture, parts.reference, *settings]
     outputs = [parts.status, parts.viewer, parts.run, parts.cancel]
     queued: dict[str, Any] = {
         "concurrency_id": SLOT,
@@ -185,23 +173,23 @@ def _connect(parts: Parts, handlers: Handlers) -> None:
     gr.on(
         [parts.run.click, parts.gallery.select], None, None, [parts.status, parts.run, parts.cancel], js=WAIT, **quick
     )
-    pressed = parts.run.click(handlers.run, [parts.picture, parts.reference, *settings], outputs, **queued)
+    pressed = parts.run.click(handlers.run, asked, outputs, **queued)
     tried = parts.gallery.select(handlers.run_example, settings, [parts.picture, parts.reference, *outputs], **queued)
     parts.cancel.click(handlers.cancelled, None, outputs, cancels=[pressed, tried], **quick)
     for event in (pressed, tried):
         event.failure(handlers.failed, parts.status, outputs, **quick)
-    parts.preset.input(handlers.choose_preset, [parts.preset, parts.scale], parts.scale, **quick)
-    parts.mode.input(choose_mode, parts.mode, [parts.reference, parts.run], **quick)
-    api(handlers.enlarge, api_name="enlarge", concurrency_id=SLOT, concurrency_limit=1)
-
-
-def choose_mode(mode: Any) -> tuple[Any, Any]:
-    """Updates of the reference's picker and of the main button's label."""
-    name = chosen(mode)
-    return (
-        gr.update(visible=True if name == ENLARGE else "hidden"),
-        gr.update(value=texts.BUTTONS.get(name, texts.BUTTONS[COMPARE])),
+    controls = parts.controls
+    controls.mode.input(None, controls.mode, parts.run, js=NAME_RUN, **quick)
+    controls.preset.input(handlers.choose_preset, [controls.preset, controls.scale], controls.scale, **quick)
+    gr.on(
+        [part.input for part in asked],
+        handlers.plan,
+        asked,
+        parts.plan,
+        trigger_mode="always_last",
+        **quick,
     )
+    api(handlers.enlarge, api_name="enlarge", concurrency_id=SLOT, concurrency_limit=1)
 
 
 def _examples(examples: dict[str, Example]) -> gr.HTML:

@@ -1,6 +1,5 @@
 """The texts of the page."""
 
-from sr_model.ui import work
 from sr_model.ui.cache import INTERVAL, MAX_AGE
 from sr_model.ui.limits import MAX_BYTES, MAX_PIXELS, MAX_RESULT_PIXELS
 
@@ -11,27 +10,15 @@ LEAD = (
     "Enlarge a picture with an autoencoder, and see it beside plain bicubic enlargement and the original, "
     "pixel by pixel."
 )
-FORMATS = "PNG, JPEG, WebP, BMP, GIF, AVIF"
-PICK = "Drop a picture, paste it, or choose a file"
-PICK_HINT = f"{FORMATS}; up to {MAX_PIXELS / 1e6:g} megapixels and {MAX_BYTES // 1024**2} MB"
-PICK_REFERENCE = "Reference (optional)"
-PICK_REFERENCE_HINT = "The original at full size, to measure against"
-
-BUTTONS = {work.ENLARGE: "Enlarge", work.COMPARE: "Compare"}
-MODE_HINT = {
-    work.ENLARGE: "Makes the picture larger.",
-    work.COMPARE: "Shrinks the picture, enlarges it again and measures how much came back.",
-}
-
-RESTORES = "Restores, does not enlarge."
-
+OPENING = "Opening the picture"
+DONE = "Done."
 NO_PICTURE = "Choose a picture first; while it is uploading, wait a moment."
 FAILED = "Something went wrong here. Please try again, or try another picture."
 NO_MEMORY = "There is not enough memory for this picture now. Please try a smaller one."
 REFUSED = "The server did not accept this request; it may be busy. Please try again in a minute."
 WAITING = "Waiting in the queue"
 CANCELLED = "Cancelled."
-NO_REFERENCE = "No reference: choose Compare, or add the larger original, to see a third picture and the scores."
+TOO_LONG = "This would take about {seconds:.0f} seconds here, and at most {most:.0f} are allowed."
 
 HOW = """### How it works
 
@@ -55,8 +42,8 @@ picture has lost is guessed, so do not identify faces or number plates from it."
 
 PRIVACY = """### Privacy
 
-Pictures are used only to make your result, and are deleted from the server within an hour. Results contain no camera \
-data and no location. The page sets no cookies, keeps no history and loads nothing from elsewhere."""
+Pictures are used only to make your result, and are deleted from the server within an hour. Results contain no \
+location, and camera data only if you ask for it. The page sets no cookies, keeps no history and loads nothing from elsewhere."""
 
 API = """### From a program
 

@@ -2,34 +2,52 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from sr_model.errors import ConfigError, ImageError
 from sr_model.evaluation import comparison
-from sr_model.imaging import images
+from sr_model.imaging import degradations, images
 from sr_model.imaging.images import Picture
+from sr_model.imaging.resampling import crop_to_multiple
 from sr_model.inference.upscaler import Upscaler
-from sr_model.models.weights import name as weights_name
+from sr_model.ui.jobs import judging, maps, sizing
+from sr_model.ui.jobs.judging import Agreement, Score
 from sr_model.ui.limits import MAX_PIXELS, MAX_RESULT_PIXELS, safe_stem
 
-ENLARGE, COMPARE = "enlarge", "compare"
-MODES = (ENLARGE, COMPARE)
+ENLARGE, COMPARE, NETWORKS = "enlarge", "compare", "networks"
+MODES = (ENLARGE, COMPARE, NETWORKS)
 BICUBIC, AUTOENCODER, REFERENCE = "Bicubic", "Autoencoder", "Reference"
-INPUT = "Input"  # in place of bicubic, if nothing is enlarged
+INPUT = "Input"  # in the place of bicubic, where nothing is enlarged
+CLEAN, PHOTO = "bicubic", "photo"  # how Compare shrinks
+SHRINKINGS = (CLEAN, PHOTO)
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a visitor asks for. `reference` is used only by Enlarge."""
+    """What a visitor asks for. `reference` counts in Enlarge only, `shrinking` where the picture is shrunk."""
 
     picture: Path
     mode: str
     preset: str
-    scale: int
+    scale: int  # of the network
     reference: Path | None = None
+    shrinking: str = CLEAN
+    factor: int | None = None  # how many times larger, where that is less than the network's scale
+    size: tuple[int, int] | None = None  # (width, height) of the result, where it is no multiple of the picture's
+
+    @property
+    def times(self) -> int:
+        """How many times larger the result is, or would be before it is shrunk to `size`."""
+        return self.factor or self.scale
+
+    @property
+    def suffix(self) -> str:
+        """What the names of downloads say of the size: x2, or 1920x1080."""
+        return f"x{self.times}" if self.size is None else f"{self.size[0]}x{self.size[1]}"
 
 
 @dataclass(frozen=True)
@@ -43,20 +61,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Pane:
-    """A picture of the result, its title, and the file name of its download."""
+    """A picture of the result, its title, the name that its download has, and where it differs (`maps.difference`)."""
 
     title: str
     picture: Picture  # as its file holds it
     file_name: str
-
-
-@dataclass(frozen=True)
-class Score:
-    """How close a picture is to the reference."""
-
-    title: str
-    psnr: float  # dB
-    ssim: float
+    difference: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +77,8 @@ class Outcome:
     scores: tuple[Score, ...]  # bicubic and autoencoder, or none without a reference
     source_size: tuple[int, int]  # (width, height) of what was enlarged
     seconds: float  # that the network took
+    agreements: tuple[Agreement, ...] = ()  # where there is no reference and something was enlarged
+    spot: tuple[float, float] = (0.5, 0.5)  # (x, y) in parts of the sides: where the methods differ most
 
 
 def perform(
@@ -77,17 +89,12 @@ def perform(
     Abandon the generator to stop the work. A job that would take more than `max_seconds`, at `seconds_per_pixel` of the
     small picture, is refused. Raises ImageError and ConfigError with sentences for the visitor.
     """
-    if job.mode not in MODES:
+    if job.mode not in (ENLARGE, COMPARE):
         raise ConfigError("Please choose Enlarge or Compare.")
     low, reference = _open(job)
     w, h = low.size
     expected = w * h * seconds_per_pixel
-    if expected > max_seconds:
-        raise ImageError(
-            f"This would take about {_short(expected)} seconds here, and at most {_short(max_seconds)} are allowed. "
-            f"Choose a faster network, or a picture of at most {_short(w * h * max_seconds / expected / 1e6)} million "
-            "pixels."
-        )
+    check_seconds(expected, max_seconds, w * h)
     for step in upscaler.steps(low, with_bicubic=True):
         left = step.seconds / step.done * (step.total - step.done) if step.done else expected
         yield Progress(step.done, step.total, left or None)
@@ -96,16 +103,46 @@ def perform(
     finishing = Progress(step.total, step.total, None)  # each time it is yielded, the visitor can cancel
     # At x1, Compare shrinks the picture and enlarges it back by bicubic; Enlarge takes it as it is.
     plain = INPUT if job.scale == 1 and job.mode == ENLARGE else BICUBIC
-    pictures = {plain: as_shown(step.bicubic), AUTOENCODER: as_shown(step.result)}
+    size = job.size or (w * job.times, h * job.times)
+    by_bicubic = step.bicubic if step.bicubic.size == size else _bicubic(low, size)
+    pictures = {plain: as_shown(by_bicubic), AUTOENCODER: as_shown(sizing.fit(step.result, size))}
+    yield finishing
+    differences = {AUTOENCODER: maps.difference(pictures[AUTOENCODER], pictures[plain])}
+    spot = maps.greatest(differences[AUTOENCODER])
     scores: list[Score] = []
+    agreements: list[Agreement] = []
     if reference is not None:
         pictures[REFERENCE] = as_shown(reference)
-        for title in (plain, AUTOENCODER):
-            yield finishing
-            scores.append(Score(title, *comparison.compare(pictures[title], pictures[REFERENCE], job.scale)))
+    for title in (plain, AUTOENCODER):
+        yield finishing
+        if reference is not None:
+            scores.append(judging.judge(title, pictures[title], pictures[REFERENCE], job.times))
+            differences[title] = maps.difference(pictures[title], pictures[REFERENCE])
+        elif size != low.size:
+            agreements.append(judging.agreement(title, pictures[title], low))
     yield finishing
-    panes = tuple(Pane(title, picture, _file_name(title, job)) for title, picture in pictures.items())
-    yield Outcome(panes, tuple(scores), low.size, step.seconds)
+    panes = tuple(Pane(title, p, _file_name(title, job), differences.get(title)) for title, p in pictures.items())
+    yield Outcome(panes, tuple(scores), low.size, step.seconds, tuple(agreements), spot)
+
+
+def check_seconds(expected: float, max_seconds: float, pixels: int) -> None:
+    """Raise ImageError where `pixels` of the small picture would take longer than is allowed, with what would fit."""
+    if expected > max_seconds:
+        raise ImageError(
+            f"This would take about {short(expected)} seconds here, and at most {short(max_seconds)} are allowed. "
+            f"Choose a faster network, or a picture of at most {short(pixels * max_seconds / expected / 1e6)} million "
+            "pixels."
+        )
+
+
+def check_result(size: tuple[int, int], result: tuple[int, int], how: str) -> None:
+    """Raise ImageError where the result would have too many pixels; `how` begins the sentence."""
+    pixels = result[0] * result[1]
+    if pixels > MAX_RESULT_PIXELS:
+        raise ImageError(
+            f"{how} {size[0]}x{size[1]} would be {pixels / 1e6:.0f} million pixels; at most "
+            f"{MAX_RESULT_PIXELS / 1e6:g} million can be made here. Choose a smaller scale, or crop the picture."
+        )
 
 
 def as_shown(picture: Picture) -> Picture:
@@ -131,33 +168,51 @@ def fit_reference(reference: Picture, size: tuple[int, int], scale: int) -> Pict
     return Picture(pixels, alpha, reference.grey, reference.icc_profile)
 
 
+def shrunk(picture: Picture, times: int, shrinking: str) -> tuple[Picture, Picture]:
+    """(low, truth): the picture laid on white, and a copy that is shrunk by bicubic or as phones and the web do it."""
+    if shrinking not in SHRINKINGS:
+        raise ConfigError("Please choose how the picture is shrunk.")
+    low, truth = comparison.shrink_picture(picture, times)
+    if shrinking == PHOTO:
+        high = crop_to_multiple(images.to_tensor(truth.pixels), max(times, 2))
+        copy = degradations.photo(high, times, np.random.default_rng(0))  # the same each time, so results compare
+        low = replace(low, pixels=images.to_array(copy))
+    return low, truth
+
+
+def short(value: float) -> str:
+    """A number of two digits, or more before the point."""
+    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+
+
 def _open(job: Job) -> tuple[Picture, Picture | None]:
     """(the picture to enlarge, the reference to measure against or None)."""
     picture = images.load(job.picture, MAX_PIXELS)
     if job.mode == COMPARE:
-        return comparison.shrink_picture(picture, job.scale)
+        return shrunk(picture, job.times, job.shrinking)
     w, h = picture.size
-    result = w * h * job.scale**2
-    if result > MAX_RESULT_PIXELS:
-        raise ImageError(
-            f"{job.scale} times {w}x{h} would be {result / 1e6:.0f} million pixels; at most "
-            f"{MAX_RESULT_PIXELS / 1e6:g} million can be made here. Choose a smaller scale, or crop the picture."
-        )
+    check_result((w, h), (w * job.scale, h * job.scale), f"{job.scale} times")
     if job.reference is None:
         return picture, None
-    # Measuring takes far more memory than enlarging, so a reference may have no more pixels than an upload.
-    return picture, fit_reference(images.load(job.reference, MAX_PIXELS), picture.size, job.scale)
+    if job.size is not None:
+        raise ConfigError("A reference needs a scale such as 2x; choose one, or remove the reference.")
+    # Measuring takes far more memory than enlarging, so that a reference may have no more pixels than an upload.
+    return picture, fit_reference(images.load(job.reference, MAX_PIXELS), picture.size, job.times)
 
 
-def _short(value: float) -> str:
-    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
+def _bicubic(picture: Picture, size: tuple[int, int]) -> Picture:
+    """Enlarged to any size by bicubic (a = -0.5), as `enlarge_bicubic` does to multiples."""
+    alpha = None if picture.alpha is None else sizing.resized(picture.alpha, size, Image.Resampling.BICUBIC)
+    picture = images.bleed_colours(picture)
+    channels = [sizing.resized(picture.pixels[..., c], size, Image.Resampling.BICUBIC) for c in range(3)]
+    return replace(picture, pixels=np.stack(channels, axis=2), alpha=alpha)
 
 
 def _file_name(title: str, job: Job) -> str:
     kind = {
-        BICUBIC: f"bicubic-x{job.scale}",
+        BICUBIC: f"bicubic-{job.suffix}",
         INPUT: "input",
-        AUTOENCODER: weights_name(job.preset, job.scale),
+        AUTOENCODER: f"{job.preset}-{job.suffix}",
         REFERENCE: "reference",
     }
     return f"{safe_stem(job.picture.name)}-{kind[title]}.png"

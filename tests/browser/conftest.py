@@ -77,6 +77,13 @@ class Visit:
         """Wait until a picture of that name has arrived at the server."""
         self.page.locator(f"{picker} [data-state='ready'] .sr-chosen-name", has_text=name).wait_for()
 
+    def compare(self) -> None:
+        """Choose the task Compare; what is dropped or chosen is to be enlarged else."""
+        self.task("Compare")
+
+    def task(self, name: str) -> None:
+        self.page.locator("#sr-mode").get_by_label(name, exact=True).check()
+
     def press(self, kind: str = "done") -> str:
         """Press the main button and wait for the end of its work; returns the status line's words."""
         self.forget()
@@ -97,10 +104,31 @@ class Visit:
         panes = self.page.locator(".sr-label").all()
         return [(pane.locator("b").inner_text(), pane.locator(".sr-size").inner_text()) for pane in panes]
 
+    def save(self, index: int, folder: Path, kind: str = "png") -> Path:
+        """Download a pane's picture."""
+        saving = self.page.locator(".sr-saving")
+        saving.locator("select").first.select_option(index=index)
+        saving.locator("select").nth(1).select_option(kind)
+        with self.page.expect_download() as waiting:
+            saving.locator(".sr-download").click()
+        path = folder / str(waiting.value.suggested_filename)
+        waiting.value.save_as(path)
+        return path
+
     def scores(self) -> list[list[str]]:
-        """The table's rows: method, PSNR, SSIM."""
+        """The table's rows: method, and its numbers."""
         rows = self.page.locator(".sr-scores tbody tr").all()
         return [row.locator("th, td").all_inner_texts() for row in rows]
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Any, address: str) -> Iterator[Visit]:
+    """One tab for all tests of a file, each of which brings the picture and the settings that it needs."""
+    visit = Visit(browser, address)
+    yield visit
+    visit.context.close()
+    assert visit.errors == []
+    assert visit.strangers == []
 
 
 @pytest.fixture

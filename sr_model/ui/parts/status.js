@@ -1,29 +1,53 @@
-const root = element.querySelector(".sr-status");
-const bar = root.querySelector(".sr-bar");
+// What is going on: in a line, in a bar, and in the tab's title.
+import { hear, tell } from "./bus.js";
+import { known, t } from "../words/words.js";
 
-function render() {
-  const value = props.value || { kind: "idle", text: "" };
-  const refused = value.kind === "refused";
-  root.dataset.kind = value.kind;
-  root.querySelector(".sr-status-text").textContent = refused ? "" : value.text;
-  root.querySelector(".sr-status-alert").textContent = refused ? value.text : "";
-  bar.hidden = value.kind !== "working" && value.kind !== "waiting";
-  bar.max = value.total || 1;
-  if (value.kind === "waiting") bar.removeAttribute("value");
-  else bar.value = value.done || 0;
+export default function mount({ element, props, watch }) {
+  const root = element.querySelector(".sr-status");
+  const bar = root.querySelector(".sr-bar");
+  const line = root.querySelector(".sr-status-text");
+  const title = document.title;
+  bar.setAttribute("aria-label", t("tiles_done"));
+
+  function sentence(value) {
+    const key = value.word === "tiles" && value.seconds == null ? "tiles_only" : value.word;
+    if (!key || !known(key)) return value.text;
+    return t(key, { done: value.done, total: value.total, seconds: Math.round(value.seconds || 0) });
+  }
+
+  function render() {
+    const value = props.value || { kind: "idle", text: "" };
+    const refused = value.kind === "refused";
+    const busy = value.kind === "working" || value.kind === "waiting";
+    root.dataset.kind = value.kind;
+    line.textContent = refused ? "" : sentence(value);
+    root.querySelector(".sr-status-alert").textContent = refused ? value.text : "";
+    bar.hidden = !busy;
+    bar.max = value.total || 1;
+    if (value.kind === "waiting") bar.removeAttribute("value");
+    else bar.value = value.done || 0;
+    const percent = value.total ? `${Math.round((100 * value.done) / value.total)} % · ` : busy ? "… · " : "";
+    document.title = `${busy ? percent : ""}${title}`;
+    tell("status", value);
+  }
+
+  // Gradio writes "queue: 2/3" into a corner of each component; here it becomes part of the sentence.
+  const tracker = element.closest(".block").querySelector("[data-testid='status-tracker']");
+  if (tracker) {
+    new MutationObserver(() => {
+      const place = /(\d+)\/(\d+)/.exec(tracker.textContent);
+      if (!place || root.dataset.kind !== "waiting") return;
+      const text = t("queue", { place: place[1], total: place[2] });
+      if (line.textContent !== text) line.textContent = text;
+    }).observe(tracker, { childList: true, characterData: true, subtree: true });
+  }
+  hear("escape", () => {
+    if (root.dataset.kind === "working" || root.dataset.kind === "waiting") document.querySelector("#sr-cancel").click();
+  });
+  // Another picture of one's own while there is work: the work is not wanted any more.
+  hear("picture", (picture) => {
+    if (picture && picture.own) tell("escape");
+  });
+  watch("value", render);
+  render();
 }
-
-// Gradio writes "queue: 2/3" into a corner of each component; here it becomes part of the sentence.
-const tracker = element.closest(".block").querySelector("[data-testid='status-tracker']");
-if (tracker) {
-  new MutationObserver(() => {
-    const place = /(\d+)\/(\d+)/.exec(tracker.textContent);
-    if (!place || root.dataset.kind !== "waiting") return;
-    const sentence = `${props.value.text}: number ${place[1]} of ${place[2]} in the queue`;
-    const line = root.querySelector(".sr-status-text");
-    if (line.textContent !== sentence) line.textContent = sentence;
-  }).observe(tracker, { childList: true, characterData: true, subtree: true });
-}
-
-watch("value", render);
-render();

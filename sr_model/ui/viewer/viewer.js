@@ -1,82 +1,172 @@
-// Three files make one script: this one holds the view, gestures.js what moves it, results.js what is shown.
-// One view for all panes: pixels of the page per pixel of the picture, and the point of the picture in the middle.
-const root = element.querySelector(".sr-viewer");
-const stage = root.querySelector(".sr-stage");
-const LEVELS = [0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32];
-let size = { width: 1, height: 1 };
-let view = { zoom: 1, x: 0.5, y: 0.5, fit: true };
+// Shows what there is: the picture that was chosen, until there is a result of it and of these settings.
+import { current, hear, make, settings, tell } from "../parts/bus.js";
+import { t, translate } from "../words/words.js";
+import { showSaving } from "../saving/saving.js";
+import { Arrangement } from "./arrange.js";
+import { follow } from "./gestures.js";
+import { Loupe } from "./loupe.js";
+import { Pane } from "./panes.js";
+import { showBar, showNumbers } from "./results.js";
+import { View } from "./view.js";
 
-const windows = () => [...stage.querySelectorAll(".sr-window")];
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+const HINT = "sr-hint-seen";
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
-function box() {
-  const first = stage.querySelector(".sr-window");
-  return { width: first ? first.clientWidth : 1, height: first ? first.clientHeight : 1 };
-}
+export default function mount({ element, props, watch, root: address }) {
+  const root = element.querySelector(".sr-viewer");
+  const stage = root.querySelector(".sr-stage");
+  let panes = [];
+  let value = null; // the result that is shown, or null
+  let mapped = false;
+  let asked = null; // the picture that work has begun for
+  translate(root);
 
-function fitZoom() {
-  const pane = box();
-  return Math.min(pane.width / size.width, pane.height / size.height);
-}
+  const box = () => {
+    const pane = panes.find((each) => !each.figure.hidden);
+    return { width: pane ? pane.window.clientWidth : 0, height: pane ? pane.window.clientHeight : 0 };
+  };
+  const view = new View(box, (place) => {
+    for (const pane of panes) pane.place(place, view.size);
+    const percent = place.zoom * 100;
+    root.querySelector(".sr-percent").textContent = `${percent < 10 ? percent.toFixed(1) : Math.round(percent)} %`;
+  });
+  const arrangement = new Arrangement(root, stage, () => view.apply());
+  const loupe = new Loupe(root, stage, view);
 
-// Where the picture's left or top edge lies, in whole pixels; no empty border while there is picture to fill it.
-function offset(middle, pane, length) {
-  if (length <= pane) return Math.round((pane - length) / 2);
-  return Math.round(clamp(pane / 2 - middle * length, pane - length, 0));
-}
-
-function apply() {
-  if (!windows().length) return;
-  const pane = box();
-  if (view.fit) view = { zoom: fitZoom(), x: 0.5, y: 0.5, fit: true };
-  view.zoom = clamp(view.zoom, Math.min(fitZoom(), 1), Math.max(32, fitZoom()));
-  const [w, h] = [size.width * view.zoom, size.height * view.zoom];
-  const [left, top] = [offset(view.x, pane.width, w), offset(view.y, pane.height, h)];
-  view.x = (pane.width / 2 - left) / w;
-  view.y = (pane.height / 2 - top) / h;
-  for (const picture of stage.querySelectorAll(".sr-window img")) {
-    picture.style.transform = `translate(${left}px, ${top}px) scale(${view.zoom})`;
-    picture.style.imageRendering = view.zoom >= 1 ? "pixelated" : "auto";
+  function lay(values, size, at) {
+    const before = view.size;
+    panes = values.map((each) => new Pane(each));
+    arrangement.show(panes);
+    loupe.show(panes);
+    root.querySelector(".sr-empty").hidden = panes.length > 0;
+    root.querySelector(".sr-tools").hidden = !panes.length;
+    root.querySelector(".sr-many").hidden = panes.length < 2;
+    stage.hidden = !panes.length;
+    const solos = panes.map((pane, i) => {
+      const button = make("button", "", String(i + 1));
+      button.type = "button";
+      button.dataset.solo = i;
+      button.setAttribute("aria-label", t("alone", { title: pane.figure.querySelector("b").textContent }));
+      button.setAttribute("aria-pressed", "false");
+      button.addEventListener("click", () => arrangement.solo(i));
+      return button;
+    });
+    root.querySelector(".sr-solos").replaceChildren(...solos);
+    if (!panes.length) return;
+    if (at === "keep" && before.width > 1) view.resize(size);
+    else view.reset(size, at === "keep" ? null : at);
   }
-  const percent = view.zoom * 100;
-  root.querySelector(".sr-percent").textContent = `${percent < 10 ? percent.toFixed(1) : Math.round(percent)} %`;
-}
 
-// Zoom so that the point of the picture under (px, py), counted from a pane's corner, stays there.
-function zoomTo(zoom, px, py) {
-  const pane = box();
-  const dx = (px ?? pane.width / 2) - pane.width / 2;
-  const dy = (py ?? pane.height / 2) - pane.height / 2;
-  const before = view.zoom;
-  const after = clamp(zoom, Math.min(fitZoom(), 1), Math.max(32, fitZoom()));
-  view = {
-    zoom: after,
-    x: view.x + (dx / before - dx / after) / size.width,
-    y: view.y + (dy / before - dy / after) / size.height,
-    fit: false,
+  function showResult() {
+    mapped = false;
+    const stamped = value.panes.map((pane, i) => ({ ...pane, stamp: i === 1 ? value.stamp.label : "" }));
+    lay(stamped, value.panes[0], value.view || null);
+    about();
+  }
+
+  // The picture itself, as the browser decodes and enlarges it, at the size that the result will have.
+  function showPicture(picture) {
+    value = null;
+    mapped = false;
+    about();
+    if (!picture) {
+      lay([], { width: 1, height: 1 });
+      return;
+    }
+    const image = new Image();
+    image.onload = () => {
+      if (current.picture !== picture || value) return;
+      const pane = { width: image.naturalWidth, height: image.naturalHeight, file: { url: picture.source }, smooth: true };
+      lay([{ ...pane, title: picture.own ? "yours" : picture.name }], pane, null);
+      tell("shown", picture);
+    };
+    image.onerror = () => {
+      if (current.picture === picture && !value) lay([], { width: 1, height: 1 });
+    };
+    image.src = picture.source;
+  }
+
+  // What belongs to a result only.
+  function about() {
+    root.dataset.state = value ? "result" : current.picture ? "picture" : "empty";
+    showNumbers(root, value);
+    showBar(root, value && value.bar, mapped);
+    showSaving(root.querySelector(".sr-saving"), value, address);
+    const button = root.querySelector("[data-act='map']");
+    if (value) button.textContent = t(`map_${value.bar.kind}`);
+    button.setAttribute("aria-pressed", String(mapped));
+    stale();
+  }
+
+  // A result of other settings says so, until it is made anew.
+  function stale() {
+    const made = value ? value.stamp.settings : {};
+    const old = Object.keys(made).some((name) => name in settings && !same(made[name], settings[name]));
+    root.classList.toggle("sr-old", Boolean(old));
+    root.querySelector(".sr-stale").textContent = old ? t("stale", { made: value.stamp.label }) : "";
+  }
+
+  const acts = {
+    in: () => view.larger(),
+    out: () => view.smaller(),
+    fit: () => view.fit(),
+    blink: () => arrangement.blink(),
+    loupe: () => loupe.toggle(),
+    map: () => {
+      mapped = !mapped;
+      for (const pane of panes) pane.showMap(mapped);
+      about();
+    },
+    spot: () => value && view.lookAt(value.spot, 4),
+    screen: () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen()),
   };
-  apply();
-}
+  for (const button of root.querySelectorAll("[data-act]")) {
+    button.addEventListener("click", () => acts[button.dataset.act]());
+  }
+  for (const button of root.querySelectorAll("[data-zoom]")) {
+    button.setAttribute("aria-label", `${button.dataset.zoom}00 %`);
+    button.addEventListener("click", () => view.zoomTo(Number(button.dataset.zoom)));
+  }
+  for (const button of root.querySelectorAll("button[data-layout]")) {
+    button.addEventListener("click", () => arrangement.set(button.dataset.layout));
+  }
+  root.querySelector(".sr-screen").hidden = !document.fullscreenEnabled;
+  root.addEventListener("fullscreenchange", () => {
+    root.querySelector(".sr-screen").textContent = t(document.fullscreenElement ? "leave_screen" : "screen");
+  });
 
-function move(dx, dy) {
-  view = {
-    ...view,
-    x: view.x - dx / (size.width * view.zoom),
-    y: view.y - dy / (size.height * view.zoom),
-    fit: false,
+  const hint = root.querySelector(".sr-gesture");
+  hint.textContent = t(window.matchMedia("(pointer: coarse)").matches ? "hint_touch" : "hint_mouse");
+  hint.hidden = Boolean(localStorage.getItem(HINT));
+  const moved = () => {
+    if (hint.hidden) return;
+    hint.hidden = true;
+    localStorage.setItem(HINT, "1");
   };
-  apply();
+  const solos = Object.fromEntries([1, 2, 3, 4, 5].map((n) => [n, () => arrangement.solo(n - 1)]));
+  const layout = () => arrangement.set(arrangement.layout === "side" ? "divider" : "side");
+  follow(root, stage, view, { ...solos, l: acts.loupe, m: acts.map, d: layout, b: () => arrangement.peek(true) }, moved);
+  stage.addEventListener("keyup", (event) => {
+    if (event.key.toLowerCase() === "b") arrangement.peek(false);
+  });
+  new ResizeObserver(() => view.apply()).observe(stage);
+  hear("setting", stale);
+  hear("status", ({ kind }) => {
+    if (kind === "waiting") asked = current.picture;
+  });
+  hear("picture", (picture) => {
+    if (picture && picture.first && value) return;
+    showPicture(picture);
+  });
+  watch("value", () => {
+    if (!props.value || (asked && current.picture !== asked && current.picture.own)) return; // of an earlier picture
+    value = props.value;
+    showResult();
+    const narrow = window.matchMedia("(max-width: 900px)").matches;
+    const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (narrow) root.scrollIntoView({ behavior: still ? "auto" : "smooth", block: "start" });
+  });
+  value = props.value || null;
+  if (value) showResult();
+  else showPicture(current.picture);
 }
-
-const larger = () => LEVELS.find((level) => level > view.zoom * 1.01) ?? 32;
-const smaller = () => LEVELS.findLast((level) => level < view.zoom * 0.99) ?? fitZoom();
-const acts = {
-  in: () => zoomTo(larger()),
-  out: () => zoomTo(smaller()),
-  full: () => zoomTo(1),
-  fit: () => {
-    view.fit = true;
-    apply();
-  },
-  screen: () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen()),
-};

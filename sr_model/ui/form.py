@@ -1,0 +1,81 @@
+"""The controls beside the viewer, in the order in which handlers take their values."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import gradio as gr
+
+from sr_model.networks.presets import find
+from sr_model.ui import components, work
+from sr_model.ui.handlers import scale_choice
+from sr_model.ui.jobs import planning
+from sr_model.ui.limits import MAX_BYTES
+from sr_model.ui.upscalers import Upscalers
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What `planning.Settings` is made of; a new control is added at the end of both and of `Handlers.run`."""
+
+    mode: gr.HTML
+    scale: gr.HTML
+    preset: gr.HTML
+    target: gr.HTML
+    shrinking: gr.HTML
+    networks: gr.HTML
+
+    def all(self) -> list[Any]:
+        """In their order."""
+        return [getattr(self, field.name) for field in fields(self)]
+
+
+def picture(example: Any) -> gr.HTML:
+    """The picker of the picture, with the example that the viewer shows first."""
+    return components.picker(example, word="pick", main=True, max_bytes=MAX_BYTES, elem_id="sr-picture")
+
+
+def reference() -> gr.HTML:
+    """The picker of what the result is measured against; shown in Enlarge."""
+    return components.picker(word="pick_reference", main=False, max_bytes=MAX_BYTES, elem_id="sr-reference")
+
+
+def controls(upscalers: Upscalers) -> Controls:
+    """All controls with their first values; `when` says in which modes each is shown."""
+    preset, scale = upscalers.default
+    modes = [{"value": mode, "label": mode, "hint": f"{mode}_hint"} for mode in work.MODES]
+    if len(upscalers.presets) < 2:
+        modes.pop()
+    presets = [{"value": name, "label": find(name).title, "hint": find(name).about} for name in upscalers.presets]
+    shrinkings = [{"value": s, "label": f"shrink_{s}", "hint": f"shrink_{s}_hint"} for s in work.SHRINKINGS]
+    return Controls(
+        mode=components.choice({"chosen": work.COMPARE, "options": modes}, name="mode", elem_id="sr-mode"),
+        preset=components.choice(
+            {"chosen": preset, "options": presets},
+            name="preset",
+            when=[work.ENLARGE, work.COMPARE],
+            elem_id="sr-preset",
+        ),
+        networks=components.choice(
+            {"chosen": competing(upscalers), "options": presets},
+            name="networks",
+            several=True,
+            when=[work.NETWORKS],
+            elem_id="sr-networks",
+        ),
+        scale=components.choice(
+            scale_choice(planning.offered_scales(upscalers.scales(preset)), scale), name="scale", elem_id="sr-scale"
+        ),
+        target=components.target(elem_id="sr-target"),
+        shrinking=components.choice(
+            {"chosen": work.CLEAN, "options": shrinkings},
+            name="shrinking",
+            when=[work.COMPARE, work.NETWORKS],
+            elem_id="sr-shrinking",
+        ),
+    )
+
+
+def competing(upscalers: Upscalers) -> list[str]:
+    """The networks that compete at first: the tutorials' and this project's own, as far as they are there."""
+    wanted: list[str] = [name for name in ("classic", "keras", "nano", "base") if name in upscalers.presets]
+    return wanted if len(wanted) > 1 else upscalers.presets[:2]

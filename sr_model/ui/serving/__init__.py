@@ -1,0 +1,1 @@
+"""What the page's server answers besides Gradio: its own files, downloads, its health, and who may ask how much."""
