@@ -43,7 +43,8 @@ picture has lost is guessed, so do not identify faces or number plates from it."
 PRIVACY = """### Privacy
 
 Pictures are used only to make your result, and are deleted from the server within an hour. Results contain no \
-location, and camera data only if you ask for it. The page sets no cookies, keeps no history and loads nothing from elsewhere."""
+location, and camera data only if you ask for it. The page sets no cookies, keeps no history and loads nothing from \
+elsewhere."""
 
 API = """### From a program
 
