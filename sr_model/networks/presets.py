@@ -33,6 +33,11 @@ PRESETS = {
         "A stack of plain convolutions, a fifth of the work.",
         PlainConfig(2, 32, 32, encoder_layers=2, latent_layers=1, decoder_layers=2),
     ),
+    "small": Preset(
+        "Balanced",
+        "The same, wider and deeper.",
+        PlainConfig(2, 48, 48, encoder_layers=3, latent_layers=2, decoder_layers=3),
+    ),
     "base": Preset("Best", "The autoencoder of this project.", _autoencoder(48, 64, encoder=2, latent=3, decoder=2)),
     "photo": Preset(
         "Photos",

@@ -16,6 +16,8 @@ from sr_model.inference.devices import supports_bfloat16
 from sr_model.models import weights
 from sr_model.models.weights import Card
 from sr_model.networks import Network, presets
+from sr_model.networks.growing import can_grow, grow
+from sr_model.networks.plain import PlainAutoencoder
 from sr_model.networks.quantization import is_quantized
 from sr_model.training import checkpoint, validation
 from sr_model.training.checkpoint import State
@@ -145,10 +147,15 @@ def _nearest(source: str, preset: str, scale: int, folder: Path) -> tuple[Networ
 def transfer(source: nn.Module, target: nn.Module) -> tuple[list[str], list[str]]:
     """Copy every tensor that both have in the same shape; return the names (copied, left unchanged).
 
-    Raises ConfigError if nothing fits, and for 8-bit weights.
+    A larger plain network than the source's is grown from it. Raises ConfigError if nothing fits, and for 8-bit
+    weights.
     """
     if is_quantized(source):
         raise ConfigError("--init: 8-bit weights cannot be trained; start from the weights that they were made from.")
+    if isinstance(source, PlainAutoencoder) and isinstance(target, PlainAutoencoder):
+        if can_grow(source.config, target.config):
+            new = grow(source, target)
+            return [name for name in target.state_dict() if name not in new], new
     given: dict[str, Tensor] = source.state_dict()
     wanted: dict[str, Tensor] = target.state_dict()
     taken = [name for name, value in wanted.items() if name in given and given[name].shape == value.shape]
