@@ -75,9 +75,9 @@ def loop(preset: str, batch: int, patch: int, steps: int, data: str) -> Clock:
     clock = Clock()
     step = Stepper.__call__
 
-    def timed_step(self: Stepper, parts: list[Part], rate: float) -> tuple[float, bool]:
+    def timed_step(self: Stepper, parts: list[Part], rate: float, teaching: float) -> tuple[float, bool]:
         with clock("step"):
-            return step(self, parts, rate)
+            return step(self, parts, rate, teaching)
 
     def timed_batches(
         config: TrainConfig, patches: Patches, plan: Plan, group: Group, step: int

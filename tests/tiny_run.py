@@ -72,9 +72,9 @@ def stop_after(patch: pytest.MonkeyPatch, stop: int) -> None:
     original = Stepper.__call__
     calls = itertools.count(1)
 
-    def step(self: Stepper, parts: list[Part], rate: float) -> tuple[float, bool]:
+    def step(self: Stepper, parts: list[Part], rate: float, teaching: float) -> tuple[float, bool]:
         if next(calls) == stop:
             signal.raise_signal(signal.SIGTERM)
-        return original(self, parts, rate)
+        return original(self, parts, rate, teaching)
 
     patch.setattr(Stepper, "__call__", step)

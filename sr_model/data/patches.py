@@ -17,13 +17,17 @@ from sr_model.imaging.degradations import make_low
 MARGIN = 8  # low-resolution pixels around a patch that is degraded on its own, as degradation looks past its border
 
 
-class Patches(Dataset[tuple[Tensor, Tensor]]):
+class Patches(Dataset[tuple[Tensor, ...]]):
     """Random patches of photos; one epoch covers each photo's area once on average.
 
     Item i of an epoch depends only on (seed, epoch, i), so a resumed run sees the same patches as an uninterrupted one:
     low (P, P, 3) and high (scale * P, scale * P, 3), uint8, flipped and turned together; `augmentation` names further
     changes (augment.CHOICES). With a degradation other than bicubic the low patch is made anew each time, unless the
     photo is one of a pair.
+
+    If the photos have been taught, a third patch follows: what the teacher makes of the low one or, where that was
+    changed, `high` again.
+    """
     """
 
     def __init__(
@@ -53,15 +57,15 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
         order: list[int] = np.random.default_rng((self.seed, epoch)).permutation(len(self)).tolist()
         return order
 
-    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, item: int) -> tuple[Tensor, ...]:
         rng = np.random.default_rng((self.seed, self.epoch, item))
-        low, high = self._cut(self.photos[self.photo_of_item[item]], rng)
+        patches = self._cut(self.photos[self.photo_of_item[item]], rng)
         turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
         # Always copies: a patch that is a whole picture must not alias the cache, which is read-only.
-        low, high = (np.array(augment.turn(patch, turns, mirrored), order="C") for patch in (low, high))
-        return torch.from_numpy(low), torch.from_numpy(high)
+        turned = (np.array(augment.turn(patch, turns, mirrored), order="C") for patch in patches)
+        return tuple(torch.from_numpy(patch) for patch in turned)
 
-    def _cut(self, photo: Photo, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def _cut(self, photo: Photo, rng: np.random.Generator) -> list[np.ndarray]:
         p, s = self.patch_size, self.scale
         h, w = photo.low.shape[:2]
         change = augment.draw_warp(rng, self.augmentation)
@@ -75,7 +79,8 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
 
         top, left = int(rng.integers(h - side + 1)), int(rng.integers(w - side + 1))
         low = photo.low[top : top + side, left : left + side]
-        high = photo.high[top * s : (top + side) * s, left * s : (left + side) * s]
+        place = (slice(top * s, (top + side) * s), slice(left * s, (left + side) * s))
+        high = photo.high[place]
         if not change.is_identity:
             reduced = math.ceil(side * change.factor)
             reduced += (reduced - wanted) % 2
@@ -88,7 +93,11 @@ class Patches(Dataset[tuple[Tensor, Tensor]]):
             low = images.to_array(make_low(images.to_tensor(high), s, self.degradation, rng))
         start = (low.shape[0] - p) // 2
         end = start + p
-        return low[start:end, start:end], high[start * s : end * s, start * s : end * s]
+        patches = [low[start:end, start:end], high[start * s : end * s, start * s : end * s]]
+        if photo.taught:
+            unchanged = not made and change.is_identity and "colour" not in self.augmentation
+            patches.append(np.load(photo.taught, mmap_mode="r")[place] if unchanged else patches[1])
+        return patches
 
 
 def to_batch(patches: Tensor) -> Tensor:

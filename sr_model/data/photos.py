@@ -32,6 +32,7 @@ class Photo:
     high: np.ndarray
     low: np.ndarray
     paired: bool = False  # low was a file of its own; otherwise it was made from high, and can be made again
+    taught: Path | None = None  # .npy file of what a teacher makes of low, in the shape of high
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ _FREE_ON_RESUME = {
     "accumulate",
     "workers",
     "cache_gb",
+    "teacher_cache",
     "device",
     "val_every",
     "data",
@@ -50,6 +51,7 @@ _NOT_ON_THE_CARD = {
     "device",
     "workers",
     "cache_gb",
+    "teacher_cache",
     "dry_run",
 }
 
@@ -110,6 +112,10 @@ class TrainConfig:
     init: str | None = _option(
         None, "weights to start from: a preset, a folder or a .safetensors file, of any scale; ignored on resuming"
     )
+    teacher: str | None = _option(
+        None, "better network to learn from beside the truth: a preset or a folder of weights of the same scale"
+    )
+    teacher_cache: str = _option("runs/teachers", "folder that keeps what the teacher makes of the photos")
     run_dir: str | None = _option(None, "folder that the run writes to (default: runs/<preset>-x<scale>)")
     resume: bool = _option(False, "continue the run in --run-dir, or start it if there is none")
     dry_run: bool = _option(False, "print the plan and, after a few steps, how long the run would take; write nothing")
@@ -144,6 +150,11 @@ class TrainConfig:
             raise ConfigError(f"--ema is {self.ema}; it must be at least 0 and less than 1.")
         if not 0 < self.val_fraction < 1:
             raise ConfigError(f"--val-fraction is {self.val_fraction}; it must lie between 0 and 1.")
+        if self.teacher and self.degradation != "bicubic":
+            raise ConfigError(
+                f"--teacher learns from what another network makes of whole photos, and --degradation "
+                f"{self.degradation} makes new ones for each patch. Leave one of the two out."
+            )
         least = losses.min_output_side(self.terms)
         if self.min_side < least:
             raise ConfigError(

@@ -20,7 +20,7 @@ from sr_model.training.config import TrainConfig
 from sr_model.training.folder import Output
 from sr_model.training.progress import Progress
 from sr_model.training.run import Run, load_data, photo_sets
-from sr_model.training.step import Part, learning_rate
+from sr_model.training.step import Part, learning_rate, teacher_share
 from sr_model.training.validation import StoppedError
 
 DRY_STEPS = 10  # of --dry-run, after one that warms up
@@ -100,7 +100,8 @@ class _Training:
     def _step(self, parts: list[Part]) -> float:
         """Take a step and return the loss. Raises DataError after too many skipped steps in a row."""
         run = self.run
-        loss, taken = run.stepper(parts, learning_rate(run.config, run.plan, run.state.step))
+        step = run.state.step
+        loss, taken = run.stepper(parts, learning_rate(run.config, run.plan, step), teacher_share(run.plan, step))
         self.skipped = 0 if taken else self.skipped + 1
         if not taken:
             run.log.warn(f"Step {run.state.step + 1:,} is skipped: NaN or infinite loss ({loss:.4g}) or gradient.")

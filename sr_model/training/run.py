@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from sr_model.data.patches import Patches
 from sr_model.data.picture_cache import PictureCache
 from sr_model.errors import ConfigError, WeightsError
 from sr_model.inference.devices import supports_bfloat16
+from sr_model.inference.teacher import Teacher
 from sr_model.models import weights
 from sr_model.models.weights import Card
 from sr_model.networks import Network, presets
@@ -112,8 +113,8 @@ class Run:
             checkpoint.save(self.folder / "checkpoints", self.state.step, self.state.tensors(), meta)
 
 
-def find_weights(source: str, preset: str, scale: int) -> tuple[Network, Card]:
-    """The network that --init names: a preset ("base", "base-x2"), a folder of weights, or a .safetensors file.
+def find_weights(source: str, preset: str, scale: int, option: str = "--init") -> tuple[Network, Card]:
+    """The network that an option of train.py names: a preset ("base", "base-x2"), a folder or a .safetensors file.
 
     For a preset or folder these are the weights of `scale` or, if there are none, of the nearest scale. Raises
     WeightsError and ConfigError.
@@ -122,25 +123,41 @@ def find_weights(source: str, preset: str, scale: int) -> tuple[Network, Card]:
     if path.suffix == ".safetensors":
         name, _, number = path.stem.rpartition("-x")
         if not number.isdecimal():
-            raise ConfigError(f"--init {source}: a file of weights is named <preset>-x<scale>.safetensors.")
+            raise ConfigError(f"{option} {source}: a file of weights is named <preset>-x<scale>.safetensors.")
         return weights.load(name, int(number), path.parent)
     if path.is_dir():
-        return _nearest(source, preset, scale, path)
+        return _nearest(option, source, preset, scale, path)
     name, _, number = source.rpartition("-x")
     if name in presets.PRESETS and number.isdecimal():
         return weights.load(name, int(number))
     if source in presets.PRESETS:
-        return _nearest(source, source, scale, weights.SHIPPED)
+        return _nearest(option, source, source, scale, weights.SHIPPED)
     raise ConfigError(
-        f"--init {source}: there is no such folder, .safetensors file or preset. Presets: {', '.join(presets.PRESETS)}."
+        f"{option} {source}: there is no such folder, .safetensors file or preset. "
+        f"Presets: {', '.join(presets.PRESETS)}."
     )
 
 
-def _nearest(source: str, preset: str, scale: int, folder: Path) -> tuple[Network, Card]:
+def find_teacher(config: TrainConfig) -> Teacher:
+    """The network that --teacher names. Raises WeightsError and ConfigError."""
+    assert config.teacher, "it was asked for"
+    preset = config.preset
+    if Path(config.teacher).is_dir():  # of whatever preset
+        preset = next((name for name, _ in weights.available(Path(config.teacher))), preset)
+    network, card = find_weights(config.teacher, preset, config.scale, "--teacher")
+    if network.scale != config.scale:
+        raise ConfigError(
+            f"--teacher {config.teacher}: {weights.name(card.preset, card.scale)} cannot teach a network of scale "
+            f"{config.scale}. Name weights of that scale."
+        )
+    return Teacher(network, card, Path(config.teacher_cache), config.device)
+
+
+def _nearest(option: str, source: str, preset: str, scale: int, folder: Path) -> tuple[Network, Card]:
     scales = [s for name, s in weights.available(folder) if name == preset]
     if not scales:
         have = ", ".join(weights.name(*entry) for entry in weights.available(folder)) or "none"
-        raise WeightsError(f"--init {source}: there are no weights of {preset}; there are: {have}.")
+        raise WeightsError(f"{option} {source}: there are no weights of {preset}; there are: {have}.")
     return weights.load(preset, min(scales, key=lambda s: abs(s - scale)), folder)
 
 
@@ -152,8 +169,8 @@ def transfer(source: nn.Module, target: nn.Module) -> tuple[list[str], list[str]
     """
     if is_quantized(source):
         raise ConfigError("--init: 8-bit weights cannot be trained; start from the weights that they were made from.")
-    if isinstance(source, PlainAutoencoder) and isinstance(target, PlainAutoencoder):
-        if can_grow(source.config, target.config):
+    match source, target:
+        case PlainAutoencoder(), PlainAutoencoder() if can_grow(source.config, target.config):
             new = grow(source, target)
             return [name for name in target.state_dict() if name not in new], new
     given: dict[str, Tensor] = source.state_dict()
@@ -183,7 +200,17 @@ def load_data(config: TrainConfig, log: Progress, cache: PictureCache, group: Gr
     log.say(f"Reading {len(training):,} photos for training and {len(held_out):,} for validation")
     # Unless it is bicubic, training makes the low resolution anew for each patch.
     how = Preparation(config.scale, config.min_side, resize=config.resize, seed=config.seed)
-    photos = group.share(lambda: data.load_photos(training, how, log.warn, cache))
+    teacher = find_teacher(config) if config.teacher and not config.dry_run else None
+
+    def load_photos() -> list[Photo]:
+        photos = data.load_photos(training, how, log.warn, cache)
+        if teacher:
+            teacher.prepare(photos, log.say)
+        return photos
+
+    photos = group.share(load_photos)
+    if teacher:
+        photos = [replace(photo, taught=teacher.path(photo)) for photo in photos]
     chosen = data.evenly(held_out, VALIDATION_PICTURES)
     # Always with the default seed, so runs with different seeds are compared on the same pictures.
     least = max(4 * config.scale, validation.MIN_SIDE)

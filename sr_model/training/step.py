@@ -26,6 +26,7 @@ class Part:
     low: Tensor  # (N, 3, P, P)
     high: Tensor  # (N, 3, scale * P, scale * P)
     share: float
+    taught: Tensor | None = None  # what a teacher makes of low, as high
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,9 @@ def batches(config: TrainConfig, patches: Patches, plan: Plan, group: Group, ste
                 shares.append(len(part) / len(batch) * group.size)
         loader = DataLoader(patches, batch_sampler=items, num_workers=config.workers)
         parts: list[Part] = []
-        for (low, high), share in zip(loader, shares, strict=True):
-            parts.append(Part(to_batch(low.to(group.device)), to_batch(high.to(group.device)), share))
+        for patches_of_part, share in zip(loader, shares, strict=True):
+            low, high, *taught = (to_batch(patches.to(group.device)) for patches in patches_of_part)
+            parts.append(Part(low, high, share, *taught))
             if len(parts) == config.accumulate:
                 yield parts
                 parts = []
@@ -77,6 +79,11 @@ def learning_rate(config: TrainConfig, plan: Plan, step: int) -> float:
     return config.lr * rise * 0.5 * (1 + math.cos(math.pi * position))
 
 
+def teacher_share(plan: Plan, step: int) -> float:
+    """Which part of the loss is against the teacher: half, and in the last fifth of a run falling to nothing."""
+    return 0.5 * min(1.0, 5 * (1 - step / plan.steps))
+
+
 class Stepper:
     """Updates a state one step at a time; all processes of a run take the same step."""
 
@@ -86,10 +93,11 @@ class Stepper:
         self.loss = Loss(config.terms, group.device)
         self.terms: dict[str, float] = {}  # of the last loss, unweighted
 
-    def __call__(self, parts: list[Part], rate: float) -> tuple[float, bool]:
+    def __call__(self, parts: list[Part], rate: float, teaching: float = 0.0) -> tuple[float, bool]:
         """Take a step at a learning rate; return the loss, and whether the step was taken.
 
-        It is not taken, and nothing changes, if the loss or its gradient is NaN or infinite in any process.
+        `teaching` is the part of the loss that is against the teacher, if there is one. The step is not taken, and
+        nothing changes, if the loss or its gradient is NaN or infinite in any process.
         """
         state = self.state
         state.model.zero_grad(set_to_none=True)
@@ -105,6 +113,8 @@ class Stepper:
                     if state.discriminator:
                         terms["adversarial"] = generator_loss(state.discriminator(prediction))
                 loss = self.loss.total(terms)
+                if teaching and part.taught is not None:
+                    loss = (1 - teaching) * loss + teaching * self.loss(prediction, part.taught)
                 (loss * part.share).backward()
             total += loss.item() * part.share
             predictions.append(prediction.detach())
