@@ -87,14 +87,17 @@ def test_coarser_steps_would_show() -> None:
 
 @pytest.mark.parametrize(("preset", "scale"), SHIPPED)
 def test_engines_agree_on_8_bits(preset: str, scale: int, photo: Image.Image) -> None:
-    """But for values on the edge between two of the 256 levels, which fall to either side, again in each layer."""
+    """But for values on the edge between two of the 256 levels, which fall to either side, again in each layer.
+
+    A value within the network is part of the more pixels the larger the scale is.
+    """
     first, second = (
         np.asarray(Upscaler.from_preset(preset, scale, "cpu", engine=engine)(photo)).astype(int)
         for engine in ("torch", "openvino")
     )
     difference = np.abs(first - second)
     assert (difference > 3).mean() < 1e-6
-    assert (difference > 1).mean() < 1e-3
+    assert (difference > 1).mean() < scale * 5e-4
 
 
 @pytest.mark.parametrize(("preset", "scale"), SHIPPED)

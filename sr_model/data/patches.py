@@ -28,7 +28,6 @@ class Patches(Dataset[tuple[Tensor, ...]]):
     If the photos have been taught, a third patch follows: what the teacher makes of the low one or, where that was
     changed, `high` again.
     """
-    """
 
     def __init__(
         self,
