@@ -20,6 +20,15 @@ settings.load_profile("patient")
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is neither `long` nor `slow` is `quick`: a loop of about a minute for those who write code."""
+    for item in items:
+        if "browser" in item.path.parts:
+            item.add_marker("long")
+        if not any(item.get_closest_marker(name) for name in ("long", "slow")):
+            item.add_marker("quick")
+
+
 def tiny_model(scale: int = 2, seed: int = 0) -> Network:
     """A small network whose every weight matters: fresh ones start as bicubic and would pass tests by doing nothing."""
     return randomised(

@@ -138,6 +138,7 @@ def test_series_too_long_to_draw_are_counted() -> None:
     assert "40 × residual block" in texts(many.svg())
 
 
+@pytest.mark.long
 def test_texts_do_not_overlap() -> None:
     """No label touches another one or is cut off by the page, in every preset and part."""
     for config in [*SMALL, *PRESETS]:
@@ -155,6 +156,7 @@ def test_texts_do_not_overlap() -> None:
                     assert not box.overlaps(other), (config, part, page.axes.texts[i].get_text(), text.get_text())
 
 
+@pytest.mark.long
 def test_files_are_the_same_every_time(tmp_path: Path) -> None:
     """SVG that parses and PNG that opens, named after preset and scale, byte for byte equal in every run."""
     first = write_architecture("nano", 3, tmp_path / "a")
@@ -182,6 +184,7 @@ def test_a_person_s_own_settings_change_nothing() -> None:
         assert matplotlib.rcParams["font.size"] == 30
 
 
+@pytest.mark.long
 def test_options_are_in_the_title_and_checked(tmp_path: Path) -> None:
     """A drawing says which network it shows; impossible calls are sentences."""
     paths = write_architecture("classic", 1, tmp_path, "skips=true, residual_blocks=2")

@@ -31,6 +31,8 @@ from sr_model.networks.architecture import layers
 from sr_model.system.files import between_marks
 from tests.conftest import EXAMPLES, tiny_model
 
+pytestmark = pytest.mark.long
+
 CPU = torch.device("cpu")
 SIZES = [(40, 24), (17, 9)]
 

@@ -112,6 +112,7 @@ def test_bicubic_can_be_evaluated_at_any_scale(photo_folder: Path, capsys: pytes
     assert main(["evaluate", "--data", str(photo_folder), "--record", "--preset", "bicubic"]) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
@@ -132,6 +133,7 @@ def test_wrong_calls_end_in_a_sentence(arguments: list[str], status: int, words:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.long
 def test_train_py_refuses_what_it_does_not_know() -> None:
     """Options of train.py are the fields of TrainConfig; their conflicts are told by the flag's name."""
     for arguments, words in ((["--epochs", "0"], "--epochs is 0"), (["--epoch", "5"], "unrecognized arguments")):

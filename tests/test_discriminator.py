@@ -78,6 +78,7 @@ def test_the_losses_of_a_guess() -> None:
     assert discriminator_loss(yes, no) < discriminator_loss(guess, guess) < discriminator_loss(no, yes)
 
 
+@pytest.mark.long
 def test_it_learns_to_tell_noise_from_photos(photos: Tensor) -> None:
     """In a few dozen steps, and then its gradient leads noise to what it takes for a photo."""
     network = build()

@@ -21,6 +21,8 @@ from sr_model.networks import Network, presets
 from tests.conftest import EXAMPLES, randomised, tiny_model
 from tests.test_networks import SMALL
 
+pytestmark = pytest.mark.long
+
 CPU = torch.device("cpu")
 SHIPPED = [entry for entry in weights.available() if not entry[0].endswith(presets.INT8)]
 

@@ -22,6 +22,8 @@ from sr_model.networks.quantization import quantize
 from sr_model.networks.tutorials import ClassicConfig, KerasConfig
 from tests.conftest import randomised, tiny_model
 
+pytestmark = pytest.mark.long
+
 SIZES = ((1, 1), (1, 9), (6, 1), (3, 5), (17, 22), (40, 37))
 Function = Callable[[Tensor], Tensor]
 

@@ -9,6 +9,7 @@ from sr_model.errors import ConfigError, DataError
 from sr_model.training import folder
 
 
+@pytest.mark.long
 def test_a_dead_process_holds_nothing(tmp_path: Path) -> None:
     """The kernel lets go of the lock, however the process ended."""
     script = f"""

@@ -20,6 +20,7 @@ print(before - held())
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_freed_memory_goes_back() -> None:
     """Most of 200 MB in small pieces, in a process whose heap is its own."""

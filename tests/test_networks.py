@@ -81,6 +81,7 @@ def test_the_first_ancestor_is_layer_for_layer_what_it_was() -> None:
     assert torch.allclose(network(x), torch.sigmoid(F.conv2d(y, c["tail"], padding=1)), atol=1e-6)
 
 
+@pytest.mark.long
 def test_the_second_ancestor_is_what_it_was() -> None:
     """Bicubic to 256x256, latent 64x64x256, the layers and skips of its tutorial, 1.1 million parameters."""
     network = build(presets.config("keras", 2))

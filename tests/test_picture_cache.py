@@ -151,6 +151,7 @@ def test_patches_are_the_same_with_and_without_a_cache(
                 other.zero_()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_read_the_same(photo_folder: Path, tmp_path: Path, method: str) -> None:
     """DataLoader's processes, forked or begun anew, some pictures being in memory and some in the file."""
@@ -216,6 +217,7 @@ with PictureCache(folder / "cache", 50e6) as cache:
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's account of memory")
 def test_memory_is_bounded(tmp_path: Path) -> None:
     """Of 311 MB with a limit of 50, about 50 are the process's own; the rest are pages that the kernel can drop."""

@@ -5,6 +5,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parent.parent
 
 # As on Windows: no fcntl, no folders to open, no affinity, no user number.
@@ -59,6 +63,6 @@ with locked(Path(sys.argv[1]), lambda: print("busy", flush=True)):
         with subprocess.Popen(command, **pipes) as second:
             assert second.stdout
             assert second.stdout.readline() == "busy\n"
-            first.communicate("end\n", timeout=60)
+            first.communicate("end\n", timeout=300)
             assert second.stdout.readline() == "held\n"
-            second.communicate("end\n", timeout=60)
+            second.communicate("end\n", timeout=300)

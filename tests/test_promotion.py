@@ -26,6 +26,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
 
 
+@pytest.mark.long
 def test_better_weights_are_installed_with_what_was_measured(run: Path, photo_folder: Path, tmp_path: Path) -> None:
     """The file is the run's, the json has the figures of `evaluate`, and the model card names both."""
     target = tmp_path / "weights"
@@ -45,6 +46,7 @@ def test_better_weights_are_installed_with_what_was_measured(run: Path, photo_fo
     assert text.endswith("\n\nMore.\n")
 
 
+@pytest.mark.long
 def test_weights_that_are_not_better_are_refused_and_nothing_changes(
     run: Path, photo_folder: Path, tmp_path: Path
 ) -> None:
@@ -63,6 +65,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path: Path, photo_folder: Path) ->
         promotion.promote(tmp_path, photo_folder, [], tmp_path / "weights", print, "cpu")
 
 
+@pytest.mark.long
 def test_the_command_does_the_same(run: Path, photo_folder: Path, tmp_path: Path) -> None:
     """Exit status 0 when the weights were installed, 1 when they were not."""
     target = tmp_path / "weights"

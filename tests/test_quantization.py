@@ -20,6 +20,8 @@ from sr_model.networks.quantization import QuantizedConv2d, is_quantized, quanti
 from sr_model.training import run
 from tests.conftest import randomised, tiny_model
 
+pytestmark = pytest.mark.long
+
 SHIPPED = [(preset, scale) for preset, scale in weights.available() if preset.endswith(presets.INT8)]
 
 

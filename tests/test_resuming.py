@@ -18,6 +18,8 @@ from sr_model.training.checkpoint import load_newest
 from tests.conftest import randomised
 from tests.tiny_run import history, quiet, same, stop_after, tiny_config
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def config(photo_folder: Path, tmp_path: Path) -> TrainConfig:

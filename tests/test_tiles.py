@@ -42,6 +42,7 @@ def test_a_region_lies_within_its_window(h: int, w: int, margin: int) -> None:
     assert torch.equal(region.within(window).of(window.of(x)), region.of(x))
 
 
+@pytest.mark.long
 @settings(max_examples=15)
 @given(h=sides, w=sides, size=st.sampled_from([2, 8, 14]), scale=st.sampled_from([2, 3, 4]))
 def test_tiled_equals_whole(h: int, w: int, size: int, scale: int) -> None:

@@ -41,12 +41,14 @@ def test_a_run_leaves_what_weights_takes(config: TrainConfig) -> None:
     assert max(line["val_psnr"] for line in lines) == best["psnr"]
 
 
+@pytest.mark.long
 def test_training_learns(config: TrainConfig) -> None:
     """A few hundred steps on real photos beat bicubic on a photo that was held out."""
     best = train(dataclasses.replace(config, max_steps=300, val_every=1000, lr=2e-3, batch_size=4), quiet())
     assert best["psnr"] > best["bicubic_psnr"] + 0.3
 
 
+@pytest.mark.long
 def test_two_runs_of_one_seed_are_equal(config: TrainConfig, tmp_path: Path) -> None:
     """Bitwise, on one machine; and another seed gives other weights."""
     states = []
@@ -71,6 +73,7 @@ def test_a_begun_run_is_not_overwritten(config: TrainConfig) -> None:
     assert (config.folder / "nano-x2.safetensors").read_bytes() == before
 
 
+@pytest.mark.long
 def test_fine_tuning_starts_from_the_weights_named(config: TrainConfig, tmp_path: Path) -> None:
     """--init takes a folder of weights; where training makes nothing better, nothing worse is written."""
     train(dataclasses.replace(config, max_steps=100), quiet())
@@ -103,6 +106,7 @@ def test_a_step_whose_loss_is_no_number_is_skipped_and_said(
     assert all(torch.isfinite(value).all() for value in tensors.values())
 
 
+@pytest.mark.long
 def test_many_steps_in_a_row_that_are_no_number_end_the_run(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +138,7 @@ def test_a_dry_run_says_the_plan_and_writes_nothing(config: TrainConfig) -> None
     assert not config.folder.exists()
 
 
+@pytest.mark.long
 def test_a_run_writes_curves_for_tensorboard(config: TrainConfig) -> None:
     """Loss, learning rate, each term, PSNR and the samples, once each after a resumption."""
     train(dataclasses.replace(config, max_steps=4, loss="l1=1,perceptual=0.1"), quiet())
@@ -144,6 +149,7 @@ def test_a_run_writes_curves_for_tensorboard(config: TrainConfig) -> None:
     assert events.Tags()["images"] == ["samples"]
 
 
+@pytest.mark.long
 def test_with_features_in_the_loss_the_nearest_in_features_is_kept(config: TrainConfig) -> None:
     """Such losses give up PSNR, so that it cannot say which weights are best; the log has both figures."""
     best = train(dataclasses.replace(config, loss="l1=1,perceptual=1"), quiet())

@@ -509,6 +509,7 @@ def served(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         page.close()
 
 
+@pytest.mark.long
 def test_the_api_enlarges_and_refuses_with_a_sentence(served: str, tmp_path: Path, photo: Image.Image) -> None:
     """A program gets the same pixels as the library, or the reason why not."""
     from gradio_client import Client, handle_file
@@ -557,12 +558,13 @@ def test_the_server_fetches_no_address(served: str, photo: Image.Image) -> None:
 def answer_to(served: str, path: str) -> str:
     """What the API answers where a request says that it uploaded `path`."""
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    call = httpx.post(f"{served}/gradio_api/call/enlarge", json={"data": [file, 2, "nano"]}, timeout=20)
-    answer = httpx.get(f"{served}/gradio_api/call/enlarge/{call.json()['event_id']}", timeout=20)
+    call = httpx.post(f"{served}/gradio_api/call/enlarge", json={"data": [file, 2, "nano"]}, timeout=300)
+    answer = httpx.get(f"{served}/gradio_api/call/enlarge/{call.json()['event_id']}", timeout=300)
     assert "event: complete" not in answer.text
     return answer.text
 
 
+@pytest.mark.long
 def test_a_client_that_leaves_stops_the_work(served: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The API works tile by tile: when nobody listens any more, no further tile is computed."""
     done: list[int] = []
@@ -577,11 +579,11 @@ def test_a_client_that_leaves_stops_the_work(served: str, tmp_path: Path, monkey
     with open(tmp_path / "wide.png", "rb") as file:
         uploaded = httpx.post(f"{served}/gradio_api/upload", files={"files": file}).json()[0]
     data = {"data": [{"path": uploaded, "meta": {"_type": "gradio.FileData"}}, 2, "nano"]}
-    event = httpx.post(f"{served}/gradio_api/call/enlarge", json=data, timeout=20).json()["event_id"]
-    assert "event: complete" in httpx.get(f"{served}/gradio_api/call/enlarge/{event}", timeout=60).text
+    event = httpx.post(f"{served}/gradio_api/call/enlarge", json=data, timeout=300).json()["event_id"]
+    assert "event: complete" in httpx.get(f"{served}/gradio_api/call/enlarge/{event}", timeout=300).text
     monkeypatch.setattr(Autoencoder, "prepare", slow)
-    event = httpx.post(f"{served}/gradio_api/call/enlarge", json=data, timeout=20).json()["event_id"]
-    with httpx.stream("GET", f"{served}/gradio_api/call/enlarge/{event}", timeout=20) as answer:
+    event = httpx.post(f"{served}/gradio_api/call/enlarge", json=data, timeout=300).json()["event_id"]
+    with httpx.stream("GET", f"{served}/gradio_api/call/enlarge/{event}", timeout=300) as answer:
         for line in answer.iter_lines():
             if '"done"' in line and '"done": 0' not in line:
                 break
@@ -593,6 +595,7 @@ def test_a_client_that_leaves_stops_the_work(served: str, tmp_path: Path, monkey
     assert len(done) == stopped < 20
 
 
+@pytest.mark.long
 def test_a_busy_port_is_named_and_the_next_free_one_is_taken(
     trained: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -627,9 +630,10 @@ def test_large_bodies_do_not_reach_gradio(served: str) -> None:
     assert httpx.post(f"{served}/gradio_api/call/enlarge", json=body).status_code == 413
     form = {"files": ("a.png", b"x" * (limits.MAX_BYTES + limits.UPLOAD_OVERHEAD))}
     with contextlib.suppress(httpx.WriteError):  # the server may hang up before all of it is sent
-        assert httpx.post(f"{served}/gradio_api/upload", files=form, timeout=20).status_code == 413
+        assert httpx.post(f"{served}/gradio_api/upload", files=form, timeout=300).status_code == 413
 
 
+@pytest.mark.long
 def test_importing_the_entry_script_does_nothing() -> None:
     """`import app` neither loads gradio nor opens a port, and `--help` answers at once."""
     code = "import sys, app; assert 'gradio' not in sys.modules; app.parse([])"

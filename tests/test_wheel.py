@@ -15,6 +15,8 @@ from sr_model.models import weights
 from tests.conftest import EXAMPLES
 from tests.installed import ROOT, Environment, build_wheel
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
