@@ -195,7 +195,7 @@ def _connect(parts: Parts, handlers: Handlers) -> None:
 def _examples(examples: dict[str, Example]) -> gr.HTML:
     entries = [{"name": name, "title": e.title, "credit": e.credit, "thumb": e.thumb} for name, e in examples.items()]
     if entries:
-        gr.Markdown("### Examples", elem_id="sr-examples-head")
+        gr.Markdown("## Examples", elem_id="sr-examples-head")
     return components.gallery(entries, elem_id="sr-examples", visible=bool(entries))
 
 

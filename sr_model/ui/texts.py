@@ -20,7 +20,7 @@ WAITING = "Waiting in the queue"
 CANCELLED = "Cancelled."
 TOO_LONG = "This would take about {seconds:.0f} seconds here, and at most {most:.0f} are allowed."
 
-HOW = """### How it works
+HOW = """## How it works
 
 An encoder processes the small picture. Its full-resolution features go straight to the decoder (the skip path), \
 and the rest is compressed into a latent at half resolution, which sees further around each pixel. The decoder \
@@ -33,20 +33,20 @@ edges and finer texture.
 *Classic* and *Keras* are the networks of two tutorials that this project grew out of, trained on the same photos. \
 Classic does not enlarge: it sharpens what is blurred, such as a picture that was enlarged before."""
 
-LIMITS = f"""### Limits
+LIMITS = f"""## Limits
 
 Pictures of at most {MAX_PIXELS / 1e6:g} megapixels and {MAX_BYTES // 1024**2} MB; results of at most \
 {MAX_RESULT_PIXELS / 1e6:g} megapixels. Only the first frame of an animation is used. The networks were trained \
 on clean photos shrunk by bicubic: noise and compression artefacts are sharpened too, and detail that the small \
 picture has lost is guessed, so do not identify faces or number plates from it."""
 
-PRIVACY = """### Privacy
+PRIVACY = """## Privacy
 
 Pictures are used only to make your result, and are deleted from the server within an hour. Results contain no \
 location, and camera data only if you ask for it. The page sets no cookies, keeps no history and loads nothing from \
 elsewhere."""
 
-API = """### From a program
+API = """## From a program
 
 ```python
 from gradio_client import Client, handle_file

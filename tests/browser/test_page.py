@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 from sr_model.evaluation import comparison
@@ -247,13 +248,18 @@ def test_every_control_has_a_name_and_can_be_reached(visit: Visit) -> None:
 def test_the_page_fits_wide_and_narrow_light_and_dark(
     browser: Any, address: str, width: int, height: int, scheme: Any
 ) -> None:
-    """Nothing sticks out sideways, and the background follows the visitor's setting. Leaves screenshots to look at."""
+    """Nothing sticks out sideways, axe finds nothing serious, and the background follows the visitor's setting.
+
+    Leaves screenshots to look at.
+    """
     visit = Visit(browser, address, viewport={"width": width, "height": height}, color_scheme=scheme)
     visit.page.locator(".sr-window").first.wait_for()
     visit.page.wait_for_function("document.fonts.status === 'loaded' && [...document.images].every((i) => i.complete)")
     SCREENSHOTS.mkdir(exist_ok=True)
     visit.page.screenshot(path=SCREENSHOTS / f"page-{width}-{scheme}.png", full_page=True)
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    found = Axe().run(visit.page).response["violations"]
+    assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
     background = visit.page.evaluate("getComputedStyle(document.body).backgroundColor")
     brightness = sum(int(part) for part in background.strip("rgba()").split(",")[:3]) / 3
     assert (brightness > 128) == (scheme == "light")

@@ -14,7 +14,7 @@ from sr_model.ui.jobs.judging import printed
 from sr_model.ui.work import Outcome, Pane, Progress
 
 WHOLE = 4_000_000  # pixels of a picture that a browser gets in one file; a telephone cannot hold three of 64 million
-PREVIEW = 1_000_000  # pixels of what stands for a larger one until the visitor zooms in
+PREVIEW = 2_000_000  # pixels of what stands for a larger one until the visitor zooms in
 TILE = 512
 EXIF = "exif.bin"  # beside a result: what its source said, without the place
 

@@ -3,6 +3,7 @@ import { make } from "../parts/bus.js";
 import { known, t } from "../words/words.js";
 
 const MARGIN = 1; // tiles around what is seen, so that a drag meets no blank
+const MOST = 48; // tiles of a pane at once: a telephone holds no more, so from afar the preview has to do
 
 function picture(url, className = "") {
   const node = make("img", className);
@@ -70,7 +71,8 @@ export class Pane {
       };
       const [c0, c1] = range(left, pane.width, width);
       const [r0, r1] = range(top, pane.height, height);
-      for (let c = c0; c <= c1; c += 1) for (let r = r0; r <= r1; r += 1) wanted.add(`${c}-${r}`);
+      const few = (c1 - c0 + 1) * (r1 - r0 + 1) <= MOST;
+      for (let c = c0; few && c <= c1; c += 1) for (let r = r0; r <= r1; r += 1) wanted.add(`${c}-${r}`);
     }
     for (const [key, node] of this.tiles) {
       if (wanted.has(key)) continue;

@@ -1,0 +1,116 @@
+"""What one does with a picture: other sizes, several networks, downloads in four formats."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sr_model.imaging import images
+from sr_model.inference.upscaler import enlarge_bicubic
+from sr_model.ui.jobs import showing
+from tests.browser.conftest import Visit
+from tests.conftest import EXAMPLES
+
+CHELSEA = EXAMPLES / "chelsea.png"
+
+
+def test_a_width_in_pixels(tab: Visit, tmp_path: Path) -> None:
+    """The next larger scale and then a good downscale give the very width that was asked for."""
+    Image.open(CHELSEA).crop((0, 0, 60, 40)).save(tmp_path / "small.png")
+    tab.choose(tmp_path / "small.png")
+    tab.page.locator("#sr-scale").get_by_label("Size").check()
+    tab.page.locator(".sr-target input").fill("90")
+    tab.page.locator(".sr-target input").blur()
+    tab.page.locator(".sr-plan-text", has_text="60×40 → 90×60").wait_for()
+    assert tab.press() == "Done."
+    assert tab.labels() == [("Bicubic", "90x60"), ("Autoencoder", "90x60")]
+    path = tab.save(1, tmp_path)
+    assert (path.name, Image.open(path).size) == ("small-base-90x60.png", (90, 60))
+    tab.page.locator("#sr-scale").get_by_label("2x").check()
+
+
+def test_what_was_added_is_a_number_and_a_map(tab: Visit) -> None:
+    """After Enlarge each method has its agreement with the input, and the map says where it differs from bicubic."""
+    tab.choose(CHELSEA)
+    tab.press()
+    assert [row[0] for row in tab.scores()] == ["Bicubic", "Autoencoder"]
+    assert all(row[1].endswith(" dB") for row in tab.scores())
+    tab.page.get_by_role("button", name="What was added").click()
+    assert tab.page.locator(".sr-map").count() == 1
+    assert "Difference from bicubic" in tab.page.inner_text(".sr-bar-legend")
+    tab.page.get_by_role("button", name="What was added").click()
+
+
+@pytest.mark.parametrize(("kind", "name"), [("webp", "WEBP"), ("avif", "AVIF"), ("jpg", "JPEG")])
+def test_downloads_in_other_formats(tab: Visit, tmp_path: Path, kind: str, name: str) -> None:
+    """The name carries preset and scale, WebP is without loss, and the file's size is said."""
+    expected = np.asarray(Image.open(tab.save(1, tmp_path)), int)
+    path = tab.save(1, tmp_path, kind)
+    assert path.name == f"chelsea-base-x2.{kind}"
+    image = Image.open(path)
+    assert image.format == name
+    difference = np.abs(np.asarray(image.convert("RGB"), int) - expected)
+    assert (difference.max() == 0) == (kind == "webp")
+    assert tab.page.inner_text(".sr-saved") == f"{path.stat().st_size / 1e6:.2f} MB"
+
+
+def test_networks_side_by_side(tab: Visit) -> None:
+    """Two to four of them: a pane, the time and the numbers each; one alone is refused in words."""
+    tab.choose(CHELSEA)
+    tab.task("Networks")
+    networks = tab.page.locator("#sr-networks")
+    for label in networks.get_by_role("checkbox").all():
+        label.check()
+    assert tab.press() == "Done."
+    assert [title for title, _ in tab.labels()] == ["Classic", "Fast", "Best", "Reference"]
+    rows = {row[0]: row[1:] for row in tab.scores()}
+    assert list(rows) == ["Bicubic", "Classic", "Fast", "Best"]
+    assert all(rows[name][3].endswith(" s") for name in ("Fast", "Best", "Classic"))
+    networks.get_by_label("Best").uncheck()
+    networks.get_by_label("Classic").uncheck()
+    assert "2 to 4 different networks" in tab.press("refused")
+    tab.task("Enlarge")
+
+
+def test_large_results_are_drawn_from_a_preview_and_tiles(
+    tab: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file of the whole is loaded: a preview, and where one zooms in only the tiles that are seen."""
+    monkeypatch.setattr(showing, "WHOLE", 100_000)
+    monkeypatch.setattr(showing, "PREVIEW", 20_000)
+    monkeypatch.setattr(showing, "TILE", 64)
+    loaded: list[str] = []
+    tab.page.on("request", lambda request: loaded.append(request.url))
+    tab.choose(CHELSEA)
+    tab.press()
+    assert tab.labels()[1] == ("Autoencoder", "902x600")
+    assert [url for url in loaded if "/download" in url] == []
+    assert any("preview.png" in url for url in loaded)
+    tab.page.get_by_role("button", name="400 %").click()
+    tab.page.wait_for_function(
+        "(() => { const all = [...document.querySelectorAll('.sr-tile')];"
+        " return all.length && all.every((t) => t.complete && t.naturalWidth); })()"
+    )
+    tiles = len({url for url in loaded if ".tiles/" in url})
+    assert 0 < tiles < 2 * 15 * 10 / 2, "of two pictures with 15 times 10 tiles each"
+    whole = np.asarray(Image.open(tab.save(0, tmp_path)))
+    expected = images.load(CHELSEA)
+    assert whole.shape == (600, 902, 3)
+    assert np.array_equal(whole, enlarge_bicubic(expected, 2).pixels)
+
+
+def test_progress_is_in_the_tab_s_title(tab: Visit) -> None:
+    """Who looks at another tab sees how far it is; afterwards the title is the page's again."""
+    tab.page.evaluate(
+        """() => {
+            window.titles = [];
+            new MutationObserver(() => window.titles.push(document.title))
+                .observe(document.querySelector("title"), { childList: true, characterData: true, subtree: true });
+        }"""
+    )
+    tab.choose(CHELSEA)
+    tab.press()
+    titles = tab.page.evaluate("window.titles")
+    assert any(" · Super-resolution" in title for title in titles)
+    assert tab.page.title() == "Super-resolution autoencoder"
