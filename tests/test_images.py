@@ -227,3 +227,19 @@ def test_a_format_that_cannot_hold_the_picture_is_named(suffix: str, tmp_path: P
     with pytest.raises(ImageError, match=r"holds at most [\d,]+ on a side. Write a png"):
         images.save(wide, tmp_path / f"wide{suffix}")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_jpeg_s_tables_are_kept_and_nothing_else_has_any(photo: Image.Image, tmp_path: Path) -> None:
+    """From a file, turned upright or not, and from a Pillow image; a PNG of the same pixels has none."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo.save(tmp_path / "plain.jpg", quality=40)
+    photo.save(tmp_path / "turned.jpg", quality=40, exif=exif)
+    photo.save(tmp_path / "clean.png")
+    plain, turned, clean = (images.load(tmp_path / name) for name in ("plain.jpg", "turned.jpg", "clean.png"))
+    assert len(plain.jpeg_tables) == 2
+    assert all(len(table) == 64 for table in plain.jpeg_tables)
+    assert turned.jpeg_tables == plain.jpeg_tables
+    assert turned.size == plain.size[::-1]
+    assert images.from_pil(Image.open(tmp_path / "plain.jpg")).jpeg_tables == plain.jpeg_tables
+    assert clean.jpeg_tables == ()

@@ -16,7 +16,7 @@ from sr_model.networks import SCALES, presets
 
 # What is not installed with the core, and the extra of pyproject.toml that brings it.
 EXTRAS = {
-    **dict.fromkeys(("gradio", "starlette", "onnx", "onnxscript"), "app"),
+    **dict.fromkeys(("gradio", "starlette", "ssimulacra2", "onnx", "onnxscript"), "app"),
     **dict.fromkeys(("torchvision", "matplotlib", "tensorboard"), "train"),
 }
 

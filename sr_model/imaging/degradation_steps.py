@@ -105,7 +105,11 @@ class Jpeg:
     shift: tuple[int, int] = (0, 0)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return _saved(x, self.shift, "JPEG", quality=self.quality, subsampling=2 * self.halved)
+        return _decoded(self.file(x), self.shift)
+
+    def file(self, x: Tensor) -> bytes:
+        """The whole file, before its corner is cropped."""
+        return _encoded(x, self.shift, "JPEG", quality=self.quality, subsampling=2 * self.halved)
 
     def __str__(self) -> str:
         return f"jpeg {self.quality}{' 4:2:0' * self.halved}{_shifted(self.shift)}"
@@ -119,7 +123,11 @@ class WebP:
     shift: tuple[int, int] = (0, 0)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return _saved(x, self.shift, "WEBP", quality=self.quality, method=2)
+        return _decoded(self.file(x), self.shift)
+
+    def file(self, x: Tensor) -> bytes:
+        """The whole file, before its corner is cropped."""
+        return _encoded(x, self.shift, "WEBP", quality=self.quality, method=2)
 
     def __str__(self) -> str:
         return f"webp {self.quality}{_shifted(self.shift)}"
@@ -128,11 +136,15 @@ class WebP:
 Step = Blur | Resize | Noise | Jpeg | WebP
 
 
-def _saved(x: Tensor, shift: tuple[int, int], file_format: str, **options: Any) -> Tensor:
+def _encoded(x: Tensor, shift: tuple[int, int], file_format: str, **options: Any) -> bytes:
     file = io.BytesIO()
     pixels = images.to_array(F.pad(x, (shift[1], 0, shift[0], 0), mode="replicate"))
     Image.fromarray(pixels).save(file, file_format, **options)
-    decoded = np.asarray(Image.open(file).convert("RGB"))
+    return file.getvalue()
+
+
+def _decoded(file: bytes, shift: tuple[int, int]) -> Tensor:
+    decoded = np.asarray(Image.open(io.BytesIO(file)).convert("RGB"))
     return images.to_tensor(decoded[shift[0] :, shift[1] :]).contiguous()
 
 

@@ -29,6 +29,7 @@ WRITABLE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
 LONGEST_SIDE = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500}  # pixels that these formats can hold
 MAX_PIXELS = 64_000_000
 MAX_PROFILE_BYTES = 1_000_000
+TABLES = "jpeg_tables"  # in the info of an image that has been turned upright
 
 _FORMAT_NAMES = "PNG, JPEG, WebP, BMP, GIF or AVIF"
 # What Pillow raises on corrupt files, found by feeding it corpora of them.
@@ -54,6 +55,7 @@ class Picture:
     alpha: np.ndarray | None = None  # (H, W), of the same type
     grey: bool = False  # written as grey again
     icc_profile: bytes | None = None
+    jpeg_tables: tuple[tuple[int, ...], ...] = ()  # quantization tables of the JPEG that it was read from
 
     @property
     def size(self) -> tuple[int, int]:
@@ -71,6 +73,7 @@ def open_image(source: str | os.PathLike | bytes | BinaryIO, max_pixels: int = M
 
     def decode(image: Image.Image) -> Image.Image:
         image.load()
+        image.info[TABLES] = jpeg_tables(image)  # whose turned copy would have none
         return ImageOps.exif_transpose(image)
 
     return with_header(source, max_pixels, decode)
@@ -122,7 +125,7 @@ def load(source: str | os.PathLike | bytes | BinaryIO, max_pixels: int = MAX_PIX
 
 def from_pil(image: Image.Image) -> Picture:
     """A Pillow image of any mode as a `Picture`. 16-bit grey keeps its bits; CMYK and others become 8-bit RGB."""
-    profile = _valid_profile(image)
+    profile, tables = _valid_profile(image), jpeg_tables(image)
     if image.mode in ("La", "RGBa"):  # premultiplied: Pillow converts these to nothing else
         image = image.convert(image.mode[:-1] + "A")
     mode = image.mode
@@ -138,8 +141,17 @@ def from_pil(image: Image.Image) -> Picture:
         image, profile = _to_srgb(image, profile), None
     if transparent:
         rgba = np.asarray(image.convert("RGBA"))
-        return Picture(rgba[..., :3].copy(), alpha=rgba[..., 3].copy(), grey=grey, icc_profile=profile)
-    return Picture(np.asarray(image.convert("RGB")).copy(), grey=grey, icc_profile=profile)
+        return Picture(rgba[..., :3].copy(), rgba[..., 3].copy(), grey, profile, tables)
+    return Picture(np.asarray(image.convert("RGB")).copy(), None, grey, profile, tables)
+
+
+def jpeg_tables(image: Image.Image) -> tuple[tuple[int, ...], ...]:
+    """The quantization tables of the JPEG that a Pillow image was read from, luma first; none for other images."""
+    tables = getattr(image, "quantization", None)
+    if not tables:
+        found: tuple[tuple[int, ...], ...] = image.info.get(TABLES, ())
+        return found
+    return tuple(tuple(tables[key]) for key in sorted(tables))
 
 
 def to_pil(picture: Picture) -> Image.Image:
