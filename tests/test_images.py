@@ -127,13 +127,32 @@ def test_hidden_colours_do_not_seep_out() -> None:
     assert np.abs(filled[:, 5:].astype(int) - (200, 100, 50)).max() <= 3
 
 
+NOISE = Image.effect_noise((64, 64), 40).convert("RGB")
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "HEIF"])
+def test_formats_of_scanners_and_telephones(photo: Image.Image, kind: str) -> None:
+    """TIFF comes back exactly, HEIC nearly; of several pictures the first counts, and it is turned upright."""
+    upright = photo.crop((0, 0, 64, 48))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options = {"quality": 95} if kind == "HEIF" else {}
+    data = encoded(upright, kind, exif=exif, save_all=True, append_images=[NOISE], **options)
+    picture = images.load(data)
+    expected = np.asarray(upright.transpose(Image.Transpose.ROTATE_270), int)
+    assert picture.size == images.read_size(data) == (48, 64)
+    difference = np.abs(picture.pixels.astype(int) - expected)
+    assert difference.mean() == 0 if kind == "TIFF" else difference.mean() < 4
+
+
 GOOD = encoded(Image.effect_noise((64, 64), 40), "PNG")
 
 BAD_FILES: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty": (lambda: b"", "not an image"),
     "text": (lambda: b"hello, I am a text named photo.png", "not an image"),
     "svg": (lambda: b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "not an image"),
-    "tiff": (lambda: encoded(Image.new("RGB", (4, 4)), "TIFF"), "not an image"),
+    "tiff cut": (lambda: encoded(Image.effect_noise((64, 64), 40), "TIFF")[:900], "damaged"),
+    "heic cut": (lambda: encoded(NOISE, "HEIF")[: len(encoded(NOISE, "HEIF")) // 2], "damaged|not an image"),
     "eps": (lambda: encoded(Image.new("RGB", (4, 4)), "EPS"), "not an image"),
     "png cut at 10 %": (lambda: GOOD[: len(GOOD) // 10], "damaged"),
     "png cut at 50 %": (lambda: GOOD[: len(GOOD) // 2], "damaged"),

@@ -10,9 +10,11 @@ from typing import BinaryIO, TypeVar
 
 import numpy as np
 
-# Imported for their side effect: without these two, opening the first picture loads all of Pillow's forty plugins.
+# Imported for their side effect: without these three, opening the first picture loads all of Pillow's forty plugins.
 import PIL.AvifImagePlugin
+import PIL.TiffImagePlugin
 import PIL.WebPImagePlugin  # noqa: F401
+import pillow_heif
 import torch
 from PIL import ExifTags, Image, ImageChops, ImageCms, ImageFilter, ImageOps, UnidentifiedImageError
 from torch import Tensor
@@ -22,16 +24,19 @@ from sr_model.system.files import write_atomically
 
 Result = TypeVar("Result")
 
+# HEIC is what telephones write. Only the picture itself is wanted, and one thread for it: a server has others to serve.
+pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
+
 # An allowlist: Pillow reads some forty more formats, a few of which run programs or take seconds to refuse a file.
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "AVIF")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".avif")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "AVIF", "TIFF", "HEIF")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".avif", ".tif", ".tiff", ".heic", ".heif")
 WRITABLE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
 LONGEST_SIDE = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500}  # pixels that these formats can hold
 MAX_PIXELS = 64_000_000
 MAX_PROFILE_BYTES = 1_000_000
 TABLES = "jpeg_tables"  # in the info of an image that has been turned upright
 
-_FORMAT_NAMES = "PNG, JPEG, WebP, BMP, GIF or AVIF"
+_FORMAT_NAMES = "PNG, JPEG, WebP, HEIC, AVIF, TIFF, GIF or BMP"
 # What Pillow raises on corrupt files, found by feeding it corpora of them.
 _DECODE_ERRORS = (
     OSError,

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 MAX_SECONDS = 120.0  # per job, as all visitors share one slot
 FIRST_ZOOM = 2.0  # of examples: enough to see the difference at a glance
+UNSHOWN = ("TIFF", "HEIF")  # what most browsers cannot decode
+PREVIEW_SIZE = (1600, 1600)  # pixels, at most
 Updates = tuple[Any, Any, Any, Any]  # of status, viewer, main button, cancel button
 
 
@@ -111,7 +113,14 @@ class Handlers:
         except Exception:
             log.exception("no plan")
             return {"kind": "empty"}
-        value = {"source": planned.source, "low": planned.low, "result": planned.result, "seconds": planned.seconds}
+        preview = self._preview(path)
+        value = {
+            "preview": preview,
+            "source": planned.source,
+            "low": planned.low,
+            "result": planned.result,
+            "seconds": planned.seconds,
+        }
         if planned.seconds <= self.max_seconds:
             return {"kind": "ready", "mode": settings.mode, **value}
         text = texts.TOO_LONG.format(seconds=planned.seconds, most=self.max_seconds)
@@ -164,6 +173,17 @@ class Handlers:
     def leave(self, request: gr.Request) -> None:
         """The tab was closed or reloaded."""
         self.store.forget(session_of(request))
+
+    def _preview(self, path: Path) -> dict[str, Any] | None:
+        """A PNG beside an upload that browsers cannot show, such as HEIC; None for all others."""
+        if images.with_header(path, MAX_PIXELS, lambda image: image.format) not in UNSHOWN:
+            return None
+        preview = path.with_name("preview.png")
+        if not preview.exists():
+            image = images.open_image(path, MAX_PIXELS)
+            image.thumbnail(PREVIEW_SIZE)
+            self.store.write(preview, images.encode(image))
+        return file_data(preview)
 
     def _offers(self, picture: Any, *controls: Any) -> list[dict[str, Any]]:
         try:

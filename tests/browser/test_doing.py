@@ -114,3 +114,16 @@ def test_progress_is_in_the_tab_s_title(tab: Visit) -> None:
     titles = tab.page.evaluate("window.titles")
     assert any(" · Super-resolution" in title for title in titles)
     assert tab.page.title() == "Super-resolution autoencoder"
+
+
+@pytest.mark.parametrize("suffix", ["heic", "tiff"])
+def test_pictures_that_browsers_cannot_show(tab: Visit, tmp_path: Path, suffix: str) -> None:
+    """The server shows what was uploaded, and enlarges it like any other."""
+    path = tmp_path / f"phone.{suffix}"
+    Image.open(CHELSEA).convert("RGB").crop((0, 0, 64, 48)).save(path)
+    tab.choose(path)
+    label = tab.page.locator(".sr-label", has_text="Your picture").filter(has_text="64x48")
+    label.wait_for()
+    tab.page.wait_for_function("document.querySelector('.sr-base').naturalWidth == 64")
+    assert tab.press() == "Done."
+    assert tab.labels()[1] == ("Autoencoder", "128x96")

@@ -18,6 +18,7 @@ export default function mount({ element, props, watch, root: address }) {
   let panes = [];
   let value = null; // the result that is shown, or null
   let mapped = false;
+  let shown = null; // the address of the picture that is shown before there is a result
   let asked = null; // the picture that work has begun for
   translate(root);
 
@@ -76,6 +77,7 @@ export default function mount({ element, props, watch, root: address }) {
     const image = new Image();
     image.onload = () => {
       if (current.picture !== picture || value) return;
+      shown = image.src;
       const pane = { width: image.naturalWidth, height: image.naturalHeight, file: { url: picture.source }, smooth: true };
       lay([{ ...pane, title: picture.own ? "yours" : picture.name }], pane, null);
       tell("shown", picture);
@@ -83,6 +85,7 @@ export default function mount({ element, props, watch, root: address }) {
     image.onerror = () => {
       if (current.picture === picture && !value) lay([], { width: 1, height: 1 });
     };
+    shown = null;
     image.src = picture.source;
   }
 
@@ -151,6 +154,14 @@ export default function mount({ element, props, watch, root: address }) {
   });
   new ResizeObserver(() => view.apply()).observe(stage);
   hear("setting", stale);
+  // What the browser cannot decode, such as HEIC, the server shows it.
+  hear("plan", ({ preview, source }) => {
+    if (!preview || value || shown || !current.picture) return;
+    const [width, height] = source;
+    const pane = { width, height, file: preview, smooth: true };
+    shown = preview.url;
+    lay([{ ...pane, title: "yours" }], pane, null);
+  });
   hear("status", ({ kind }) => {
     if (kind === "waiting") asked = current.picture;
   });
