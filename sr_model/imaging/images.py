@@ -89,6 +89,8 @@ def read_size(source: str | os.PathLike | bytes | BinaryIO, max_pixels: int = MA
 
     def upright(image: Image.Image) -> tuple[int, int]:
         w, h = image.size
+        if image.format == "TIFF":  # Pillow has turned this one already
+            return w, h
         return (h, w) if image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8) else (w, h)
 
     return with_header(source, max_pixels, upright)
