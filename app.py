@@ -6,10 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sr_model.commands.common import run
+from sr_model.commands.common import add_weights, run
 from sr_model.inference.devices import DEVICES
 from sr_model.inference.engines import ENGINES
-from sr_model.models import weights
 
 
 def positive(text: str) -> float:
@@ -27,13 +26,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--port", type=int, default=port, metavar="N", help="port to listen on (default: 7860, or the next free one)"
     )
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        default=weights.SHIPPED,
-        metavar="FOLDER",
-        help="folder of <preset>-x<scale>.safetensors and .json, such as a run folder (default: the shipped weights)",
-    )
+    add_weights(parser, "weights to offer")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="(default: %(default)s)")
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="(default: %(default)s)")
     parser.add_argument(

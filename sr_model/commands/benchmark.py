@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from sr_model.benchmark import measuring
+from sr_model.commands.common import add_weights
 from sr_model.errors import ConfigError
 from sr_model.inference.devices import DEVICES
-from sr_model.models import weights
+from sr_model.models import places, weights
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -21,7 +22,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument("--scale", **many, type=int, metavar="N", help="may be repeated (default: all there are)")
     parser.add_argument("--engine", default="all", help="openvino, torch or all (default: all)")
     parser.add_argument("--device", default="all", help=f"{', '.join(DEVICES)} or all (default: all)")
-    parser.add_argument("--weights", type=Path, metavar="FOLDER", help="of the presets (default: those shipped)")
+    add_weights(parser, "of the presets")
     parser.add_argument(
         "--size", **many, metavar="WxH", help="of a picture; may be repeated (default: five of 256x256 to 4000x3000)"
     )
@@ -39,7 +40,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _run(options: argparse.Namespace) -> int:
-    folder = options.weights or weights.SHIPPED
+    folder = places.locate(options.weights).folder
     if options.plot and options.plot.suffix.lower() != ".png":
         raise ConfigError(f"--plot {options.plot} must end in .png.")
     sizes = [measuring.read_size(text) for text in options.size] or measuring.SIZES

@@ -44,7 +44,7 @@ def add_network(parser: argparse.ArgumentParser, also: str = "") -> None:
     """Options for a network: its preset, scale, weights, device, engine and tiles."""
     parser.add_argument("--preset", default="base", metavar="NAME", help=f"which network (default: base){also}")
     parser.add_argument("--scale", type=int, metavar="N", help="times larger, per side (default: the preset's, base 2)")
-    parser.add_argument("--weights", metavar="FOLDER", help="where its weights are (default: those shipped)")
+    add_weights(parser, "where its weights are")
     parser.add_argument("--device", default="auto", help=f"{', '.join(DEVICES)} (default: auto)")
     parser.add_argument("--engine", default="auto", help=f"{', '.join(ENGINES)}: what runs it (default: auto)")
     parser.add_argument(
@@ -57,12 +57,24 @@ def add_network(parser: argparse.ArgumentParser, also: str = "") -> None:
     )
 
 
+def add_weights(parser: argparse.ArgumentParser, meaning: str) -> None:
+    """The option --weights, which takes what `places.locate` takes."""
+    parser.add_argument(
+        "--weights",
+        default=weights.SHIPPED,
+        metavar="PLACE",
+        help=f"{meaning}: a folder, or hf://owner/name[@revision] on the Hub (default: those shipped)",
+    )
+
+
 def load_upscaler(options: argparse.Namespace) -> Upscaler:
     """The network that `add_network`'s options name."""
-    folder = options.weights or weights.SHIPPED
-    return Upscaler.from_preset(
-        options.preset, options.scale, options.device, folder, options.tile, options.engine, options.quality
+    upscaler = Upscaler.from_preset(
+        options.preset, options.scale, options.device, options.weights, options.tile, options.engine, options.quality
     )
+    if upscaler.place and upscaler.place.repo:
+        print(f"Weights: {upscaler.place}", file=sys.stderr)
+    return upscaler
 
 
 def chosen_scale(options: argparse.Namespace) -> int:

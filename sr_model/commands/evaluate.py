@@ -39,12 +39,16 @@ def _run(options: argparse.Namespace) -> int:
     if options.record and options.quality != "normal":
         raise ConfigError("--record writes the figures of a single pass; leave out --quality or --record.")
     conditions = _conditions(options)
+    place = None
     if options.preset == "bicubic":
         if options.record:
             raise ConfigError("--record writes beside a network's weights, and bicubic has none.")
         enlarge: Callable[[Picture], Picture] = partial(enlarge_bicubic, scale=options.scale)
     else:
-        enlarge = load_upscaler(options)
+        upscaler = enlarge = load_upscaler(options)
+        place = upscaler.place if upscaler.place and upscaler.place.repo else None
+        if options.record and place:
+            raise ConfigError(f"--record writes beside weights in a folder, and these are of {place}.")
     if conditions:
         return _degraded(options, conditions, enlarge)
 
@@ -56,13 +60,15 @@ def _run(options: argparse.Namespace) -> int:
         print("network          bicubic\n   PSNR    SSIM      PSNR    SSIM")
     report = evaluate(enlarge, options.scale, options.data, show)
     report["preset"] = options.preset
+    if place:
+        report["weights"] = str(place)
     if options.json:
         print(json.dumps(report, indent=2))
     else:
         show(f"mean of {len(report['pictures'])} pictures of {report['set']}", Scores(**report["mean"]))
         print(report["definition"])
     if options.record:
-        folder = Path(options.weights or weights.SHIPPED)
+        folder = Path(options.weights)
         card = weights.read_card(options.preset, options.scale, folder)
         mean = {key: round(value, 4) for key, value in report["mean"].items()}
         card.metrics[report["set"]] = {"pictures": len(report["pictures"]), **mean}

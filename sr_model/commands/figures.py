@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from sr_model.models import weights
+from sr_model.commands.common import add_weights
 from sr_model.networks import presets
 
 
@@ -17,7 +17,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     )
     parser.add_argument("--image", type=Path, metavar="FILE", help="a picture for the five panels")
     parser.add_argument("--out", type=Path, default=Path("figures"), metavar="FOLDER", help="(default: figures)")
-    parser.add_argument("--weights", type=Path, metavar="FOLDER", help="for --image (default: those shipped)")
+    add_weights(parser, "for --image")
     parser.set_defaults(work=_run)
 
 
@@ -29,5 +29,5 @@ def _run(options: argparse.Namespace) -> int:
     for path in write_architecture(options.preset, scale, options.out, options.network):
         print(path)
     if options.image:
-        print(write_panels(options.preset, scale, options.image, options.out, options.weights or weights.SHIPPED))
+        print(write_panels(options.preset, scale, options.image, options.out, options.weights))
     return 0

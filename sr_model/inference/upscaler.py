@@ -21,7 +21,9 @@ from sr_model.inference import engines
 from sr_model.inference.engines import Engine
 from sr_model.inference.ensemble import QUALITIES, SelfEnsemble
 from sr_model.inference.mapping import mapped
-from sr_model.models import weights
+from sr_model.models import places, weights
+from sr_model.models.places import Place
+from sr_model.models.weights import Card
 from sr_model.networks import Network, presets
 
 # Tile sides in input pixels: smaller tiles spend more on margins, larger ones take more memory and respond later.
@@ -70,6 +72,8 @@ class Upscaler:
         self.model = model
         self.tile = tile or best_tile(model)
         self.scale = model.scale
+        self.card: Card | None = None  # of its weights, where they were loaded here
+        self.place: Place | None = None  # where they were found
 
     @classmethod
     def from_preset(
@@ -86,10 +90,38 @@ class Upscaler:
 
         `device` is auto, cuda, mps or cpu; `engine` is auto, torch or openvino; `tile` and `quality` as above.
 
-        Raises ConfigError for unknown names and WeightsError if weights are missing or damaged.
+        Raises ConfigError for unknown names, WeightsError if weights are missing or damaged, and HubError if weights that
+        are not in the package cannot be downloaded.
         """
-        model, _ = weights.load(preset, presets.default_scale(preset) if scale is None else scale, folder)
-        return cls(model, device, tile, engine, quality)
+        return cls.from_pretrained(folder, preset, scale, None, device, tile, engine, quality)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        where: str | os.PathLike,
+        preset: str = "base",
+        scale: int | None = None,
+        revision: str | None = None,
+        device: str = "auto",
+        tile: int = 0,
+        engine: str = "auto",
+        quality: str = "normal",
+    ) -> "Upscaler":
+        """Load the weights of `preset` at `scale` from the Hub's repository "owner/name", or from a folder.
+
+        `revision` is a branch, a tag or a commit; `place` says as which commit it was resolved. What was downloaded
+        once is not downloaded again, and offline it is what is used. The rest, and what is raised, as in `from_preset`.
+        """
+        if scale is None and presets.is_known(preset):
+            scale = presets.default_scale(preset)
+        name = weights.name(preset, scale) if scale else f"{preset}-x*"
+        place = places.locate(where, [name], revision or "")
+        if scale is None:  # a newer version's preset: its json has all that matters
+            scale = next((s for p, s in weights.available(place.folder) if p == preset), 0)
+        model, card = weights.load(preset, scale, place.folder)
+        upscaler = cls(model, device, tile, engine, quality)
+        upscaler.card, upscaler.place = card, place
+        return upscaler
 
     def __call__(self, image: ImageLike) -> ImageLike:
         """The image `scale` times larger on each side, in the kind that was given: PIL image, array or `Picture`.

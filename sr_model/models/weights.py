@@ -5,6 +5,7 @@ import json
 import logging
 import os
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,15 @@ from safetensors.torch import save as save_tensors
 
 from sr_model import networks
 from sr_model.errors import WeightsError
+from sr_model.models import places
 from sr_model.networks import Network, presets, quantization
 from sr_model.networks.layers import parameter_count
 from sr_model.system.files import write_atomically
 
 log = logging.getLogger(__name__)
 
-SHIPPED = Path(__file__).parents[2] / "weights"  # in a checkout
-if not SHIPPED.is_dir():
-    SHIPPED = Path(__file__).parents[1] / "shipped_weights"  # where `pip install` puts them
+SHIPPED = places.SHIPPED
+UPDATE = "update this one with: pip install -U sr-model"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Card:
     metrics: dict[str, Any] = field(default_factory=dict)  # by set: psnr and ssim, of the network and of bicubic
     sha256: str = ""  # of the safetensors file
     made_of: str = ""  # sha256 of the weights that an 8-bit version was made from
+    made: str = ""  # date, such as 2026-11-25
 
 
 def name(preset: str, scale: int) -> str:
@@ -46,13 +48,19 @@ def name(preset: str, scale: int) -> str:
 
 
 def available(folder: Path = SHIPPED) -> list[tuple[str, int]]:
-    """(preset, scale) of all weights in a folder, in the order of PRESETS."""
+    """(preset, scale) of all weights in a folder, in the order of PRESETS.
+
+    Of those that are shipped, the ones too that only have their json there and are fetched when they are loaded.
+    """
+    return [entry for entry in described(folder) if folder == SHIPPED or places.has_weights(folder, name(*entry))]
+
+
+def described(folder: Path) -> list[tuple[str, int]]:
+    """(preset, scale) of all that a folder has a json of, in the order of PRESETS."""
     found = []
     for path in folder.glob("*-x*.json"):
         preset, _, scale = path.stem.rpartition("-x")
-        if scale.isdecimal() and (
-            path.with_suffix(".safetensors").exists() or _waiting(path.with_suffix(".safetensors")).exists()
-        ):
+        if scale.isdecimal():
             found.append((preset, int(scale)))
     order = [name + suffix for name in presets.PRESETS for suffix in ("", presets.INT8)]
     return sorted(found, key=lambda entry: (order.index(entry[0]) if entry[0] in order else len(order), entry))
@@ -80,6 +88,7 @@ def save(
         metrics=metrics,
         sha256=hashlib.sha256(data).hexdigest(),
         made_of=made_of,
+        made=datetime.now(UTC).date().isoformat(),
     )
     install(data, card, folder)
     return card
@@ -93,13 +102,9 @@ def install(data: bytes, card: Card, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name(card.preset, card.scale)}.safetensors"
-    write_atomically(_waiting(path), data)
+    write_atomically(places.waiting(path), data)
     write_card(card, folder)
-    os.replace(_waiting(path), path)
-
-
-def _waiting(path: Path) -> Path:
-    return path.with_name(f".{path.name}.new")
+    os.replace(places.waiting(path), path)
 
 
 def write_card(card: Card, folder: Path) -> None:
@@ -112,14 +117,16 @@ def read_card(preset: str, scale: int, folder: Path = SHIPPED) -> Card:
     path = folder / f"{name(preset, scale)}.json"
     if not path.exists():
         presets.config(preset, scale)  # raises a better message for an unknown preset or scale
-        have = ", ".join(name(*entry) for entry in available(folder)) or "none"
+        have = ", ".join(name(*entry) for entry in described(folder)) or "none"
         raise WeightsError(
             f"There are no weights for {name(preset, scale)}; there are: {have}. {how_to_make(preset, scale)}"
         )
     try:
         return Card(**json.loads(path.read_text()))
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
-        raise WeightsError(f"{path.name} is not a valid description of weights: {error}.") from None
+        raise WeightsError(
+            f"{path.name} is not a valid description of weights: {error}. If a newer version wrote it, {UPDATE}"
+        ) from None
 
 
 def how_to_make(preset: str, scale: int) -> str:
@@ -132,7 +139,7 @@ def how_to_make(preset: str, scale: int) -> str:
 
 def _read_checked(path: Path, sha256: str) -> bytes:
     """The file's bytes, or those of its successor that waits to replace it. Raises WeightsError."""
-    for candidate in (path, _waiting(path)):
+    for candidate in (path, places.waiting(path)):
         try:
             data = candidate.read_bytes()
         except FileNotFoundError:
@@ -149,11 +156,16 @@ def _read_checked(path: Path, sha256: str) -> bytes:
 def load(preset: str, scale: int, folder: str | os.PathLike = SHIPPED) -> tuple[Network, Card]:
     """The network of a preset at a scale, in evaluation mode on the CPU, and its card.
 
-    Raises WeightsError if a file is missing, does not match its sha256, or does not fit its config.
+    `folder` is what `places.locate` takes. Raises WeightsError if a file is missing, does not match its sha256, or does
+    not fit its config, and HubError if it cannot be downloaded.
     """
-    folder = Path(folder)
+    folder = places.locate(folder, [name(preset, scale)]).folder
     card = read_card(preset, scale, folder)
     path = folder / f"{name(preset, scale)}.safetensors"
+    if card.architecture not in networks.ARCHITECTURES:
+        raise WeightsError(
+            f"{path.stem} is a network of the kind {card.architecture!r}, which this version does not know; {UPDATE}"
+        )
     data = _read_checked(path, card.sha256)
     parent = folder / f"{name(preset.removesuffix(presets.INT8), scale)}.json"
     if (

@@ -57,10 +57,15 @@ PRESETS = {
 INT8 = "-int8"  # suffix of a preset's 8-bit version, which is made from its weights
 
 
+def is_known(name: str) -> bool:
+    """Whether this version has a preset of that name, which may end in INT8."""
+    return name.removesuffix(INT8) in PRESETS
+
+
 def find(name: str) -> Preset:
     """The preset with this name, which may end in INT8. Raises ConfigError with the valid choices."""
     plain = name.removesuffix(INT8)
-    if plain not in PRESETS:
+    if not is_known(name):
         raise ConfigError(f"There is no preset {name!r}; choose one of: {', '.join(PRESETS)}.")
     preset = PRESETS[plain]
     if name == plain:

@@ -110,7 +110,9 @@ class TrainConfig:
     workers: int = _option(0, "processes that prepare patches; 0 is enough on a CPU")
     cache_gb: float = _option(4.0, "gigabytes of decoded photos in memory; the rest is mapped from a file")
     init: str | None = _option(
-        None, "weights to start from: a preset, a folder or a .safetensors file, of any scale; ignored on resuming"
+        None,
+        "weights to start from: a preset, a folder, a .safetensors file or hf://owner/name[@revision], of any scale; "
+        "ignored on resuming",
     )
     teacher: str | None = _option(
         None, "better network to learn from beside the truth: a preset or a folder of weights of the same scale"

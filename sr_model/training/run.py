@@ -14,7 +14,8 @@ from sr_model.data.picture_cache import PictureCache
 from sr_model.errors import ConfigError, WeightsError
 from sr_model.inference.devices import supports_bfloat16
 from sr_model.inference.teacher import Teacher
-from sr_model.models import weights
+from sr_model.models import places, weights
+from sr_model.models.places import Place
 from sr_model.models.weights import Card
 from sr_model.networks import Network, presets
 from sr_model.networks.growing import can_grow, grow
@@ -68,6 +69,8 @@ class Run:
         self.state.averaged.load_state_dict(self.state.model.state_dict())
         self.state.earlier = card.training
         name = weights.name(card.preset, card.scale)
+        if "weights" in card.training:
+            name = f"{name} from {card.training['weights']}"
         if left:
             self.log.say(f"Starting from {name}: {len(taken)} tensors are copied, these are new: {', '.join(left)}")
         else:
@@ -114,10 +117,10 @@ class Run:
 
 
 def find_weights(source: str, preset: str, scale: int, option: str = "--init") -> tuple[Network, Card]:
-    """The network that an option of train.py names: a preset ("base", "base-x2"), a folder or a .safetensors file.
+    """The network that an option of train.py names: a preset ("base", "base-x2"), a place or a .safetensors file.
 
-    For a preset or folder these are the weights of `scale` or, if there are none, of the nearest scale. Raises
-    WeightsError and ConfigError.
+    A place is what `places.locate` takes: a folder, or a repository on the Hub. For a preset or place these are the
+    weights of `scale` or, if there are none, of the nearest scale. Raises WeightsError, ConfigError and HubError.
     """
     path = Path(source)
     if path.suffix == ".safetensors":
@@ -126,20 +129,23 @@ def find_weights(source: str, preset: str, scale: int, option: str = "--init") -
             raise ConfigError(f"{option} {source}: a file of weights is named <preset>-x<scale>.safetensors.")
         return weights.load(name, int(number), path.parent)
     if path.is_dir():
-        return _nearest(option, source, preset, scale, path)
+        return _nearest(option, source, preset, scale, Place(path))
     name, _, number = source.rpartition("-x")
     if name in presets.PRESETS and number.isdecimal():
         return weights.load(name, int(number))
     if source in presets.PRESETS:
-        return _nearest(option, source, source, scale, weights.SHIPPED)
+        return _nearest(option, source, source, scale, Place(weights.SHIPPED))
+    place = places.locate(source, [f"{preset}-x*"])
+    if place.repo:
+        return _nearest(option, source, preset, scale, place)
     raise ConfigError(
-        f"{option} {source}: there is no such folder, .safetensors file or preset. "
+        f"{option} {source}: there is no such folder, .safetensors file, repository (hf://owner/name) or preset. "
         f"Presets: {', '.join(presets.PRESETS)}."
     )
 
 
 def find_teacher(config: TrainConfig) -> Teacher:
-    """The network that --teacher names. Raises WeightsError and ConfigError."""
+    """The network that --teacher names. Raises WeightsError, ConfigError and HubError."""
     assert config.teacher, "it was asked for"
     preset = config.preset
     if Path(config.teacher).is_dir():  # of whatever preset
@@ -153,12 +159,15 @@ def find_teacher(config: TrainConfig) -> Teacher:
     return Teacher(network, card, Path(config.teacher_cache), config.device)
 
 
-def _nearest(option: str, source: str, preset: str, scale: int, folder: Path) -> tuple[Network, Card]:
-    scales = [s for name, s in weights.available(folder) if name == preset]
+def _nearest(option: str, source: str, preset: str, scale: int, place: Place) -> tuple[Network, Card]:
+    scales = [s for name, s in weights.available(place.folder) if name == preset]
     if not scales:
-        have = ", ".join(weights.name(*entry) for entry in weights.available(folder)) or "none"
+        have = ", ".join(weights.name(*entry) for entry in weights.described(place.folder)) or "none"
         raise WeightsError(f"{option} {source}: there are no weights of {preset}; there are: {have}.")
-    return weights.load(preset, min(scales, key=lambda s: abs(s - scale)), folder)
+    model, card = weights.load(preset, min(scales, key=lambda s: abs(s - scale)), place.folder)
+    if place.repo:
+        card.training["weights"] = str(place)
+    return model, card
 
 
 def transfer(source: nn.Module, target: nn.Module) -> tuple[list[str], list[str]]:

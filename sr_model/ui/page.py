@@ -1,6 +1,7 @@
 """The layout of the page, and what its events call."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,20 +33,20 @@ WAITING = 24  # more than so many in the queue are turned away
 
 
 def build_app(
-    folder: Path = weights.SHIPPED,
+    where: str | os.PathLike = weights.SHIPPED,
     device: str = "auto",
     examples: Path | None = None,
     engine: str = "auto",
     max_seconds: float = MAX_SECONDS,
     disk_budget: int = cache.BUDGET,
 ) -> "App":
-    """The page for the weights in `folder`.
+    """The page for the weights at `where`, as `places.locate` takes it.
 
     Uploads and results together take at most `disk_budget` bytes, and jobs that would take more than `max_seconds` are
-    refused. This compiles and warms up the default network, and computes the first example. Raises WeightsError and
-    ConfigError.
+    refused. This compiles and warms up the default network, and computes the first example. Raises WeightsError,
+    ConfigError and HubError.
     """
-    upscalers = Upscalers(folder, device, engine)
+    upscalers = Upscalers(where, device, engine)
     upscalers.get(*upscalers.default).warm_up()
     store = cache.Store(disk_budget)
     shown = load_examples(examples, store.folder) if examples else {}
@@ -153,7 +154,7 @@ def _layout(upscalers: Upscalers, examples: dict[str, Example], chosen_example: 
         with gr.Column(elem_id="sr-view"):
             viewer = components.viewer(finished, elem_id="sr-viewer")
     gallery = _examples(examples)
-    _about(preset, scale)
+    _about(upscalers)
     return Parts(picture, reference, controls, plan, run, cancel, status, viewer, gallery)
 
 
@@ -199,9 +200,11 @@ def _examples(examples: dict[str, Example]) -> gr.HTML:
     return components.gallery(entries, elem_id="sr-examples", visible=bool(entries))
 
 
-def _about(preset: str, scale: int) -> None:
+def _about(upscalers: Upscalers) -> None:
+    preset, scale = upscalers.default
     with gr.Row(elem_id="sr-about"):
         gr.Markdown(texts.HOW)
         gr.Markdown(texts.LIMITS)
         gr.Markdown(texts.PRIVACY)
         gr.Markdown(texts.API.format(preset=preset, scale=scale))
+        gr.Markdown(texts.weights(upscalers.cards(), str(upscalers.place.repo or "")), elem_id="sr-weights")

@@ -1,5 +1,9 @@
 """The texts of the page."""
 
+import re
+from collections.abc import Sequence
+
+from sr_model.models.weights import Card, name
 from sr_model.ui.cache import INTERVAL, MAX_AGE
 from sr_model.ui.limits import MAX_BYTES, MAX_PIXELS, MAX_RESULT_PIXELS
 
@@ -56,3 +60,21 @@ path = client.predict(handle_file("photo.png"), {scale}, "{preset}", api_name="/
 ```
 
 This returns the enlarged picture as a PNG file. `client.view_api()` describes the parameters."""
+
+
+def weights(cards: Sequence[Card], place: str) -> str:
+    """Which weights the page serves: a table of their names, dates and sha256."""
+    source = f" from `{place}`" if place else ""
+    lines = ["### Weights", "", f"This page serves these weights{source}:", ""]
+    lines += ["| weights | made | sha256 |", "|---|---|---|"]
+    lines += [f"| {name(card.preset, card.scale)} | {_day(card.made)} | `{_hex(card.sha256)}` |" for card in cards]
+    return "\n".join(lines)
+
+
+def _day(text: str) -> str:
+    """A date or nothing: anyone may have written the json."""
+    return text if re.fullmatch(r"[0-9-]{10}", text) else ""
+
+
+def _hex(text: str) -> str:
+    return text[:16] if re.fullmatch(r"[0-9a-f]{64}", text) else ""

@@ -1,8 +1,8 @@
 """The networks that the page offers, loaded on first use."""
 
+import os
 import time
 from collections import OrderedDict
-from pathlib import Path
 from threading import Lock
 
 import numpy as np
@@ -11,7 +11,8 @@ from sr_model.errors import ConfigError, WeightsError
 from sr_model.imaging.images import Picture
 from sr_model.inference.devices import choose_device, describe
 from sr_model.inference.upscaler import Upscaler
-from sr_model.models import weights
+from sr_model.models import places, weights
+from sr_model.models.weights import Card
 from sr_model.networks import presets
 
 KEPT = 12  # networks held in memory
@@ -22,19 +23,20 @@ TIMED_SIDE = 128  # pixels a side of the picture that a network is timed on, aft
 class Upscalers:
     """Loads an `Upscaler` when it is first needed, and keeps the most recently used.
 
-    Raises WeightsError if `folder` has no weights of a known preset, and ConfigError for a device that is not there.
+    `where` is what `places.locate` takes. Raises WeightsError if it has no weights of a known preset, ConfigError for a
+    device that is not there, and HubError.
     """
 
-    def __init__(self, folder: Path, device: str = "auto", engine: str = "auto") -> None:
-        self.folder = folder
+    def __init__(self, where: str | os.PathLike, device: str = "auto", engine: str = "auto") -> None:
+        self.place = places.locate(where)
         self.engine = engine
         self.device = choose_device(device)
         self.choices = [
-            entry for entry in weights.available(folder) if entry[0].removesuffix(presets.INT8) in presets.PRESETS
+            (preset, scale) for preset, scale in weights.available(self.place.folder) if presets.is_known(preset)
         ]
         if not self.choices:
             raise WeightsError(
-                f"There are no weights in {folder}. Train some with: python train.py, "
+                f"There are no weights in {self.place}. Train some with: python train.py, "
                 "and pass the run folder with --weights."
             )
         self._seconds: dict[tuple[str, int], float] = {}  # per pixel of the small picture
@@ -54,6 +56,10 @@ class Upscalers:
         """The scales that have weights; none for an unknown preset."""
         return [scale for name, scale in self.choices if name == preset]
 
+    def cards(self) -> list[Card]:
+        """What the json of each choice says."""
+        return [weights.read_card(*entry, self.place.folder) for entry in self.choices]
+
     def get(self, preset: str, scale: int) -> Upscaler:
         """The `Upscaler` of a choice. Raises ConfigError for others, and WeightsError for damaged files."""
         if (preset, scale) not in self.choices:
@@ -61,7 +67,7 @@ class Upscalers:
             raise ConfigError(f"This preset is not available at this scale. There are: {have}.")
         with self._lock:
             if (preset, scale) not in self._loaded:
-                upscaler = Upscaler.from_preset(preset, scale, self.device.type, self.folder, engine=self.engine)
+                upscaler = Upscaler.from_preset(preset, scale, self.device.type, self.place.folder, engine=self.engine)
                 self._loaded[preset, scale] = upscaler
                 self._seconds[preset, scale] = _seconds_per_pixel(upscaler)
                 if len(self._loaded) > KEPT:
