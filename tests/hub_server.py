@@ -129,12 +129,14 @@ class Request:
             raise RefusedError(404)
         except RefusedError as error:
             headers = {"X-Error-Code": error.code, "X-Error-Message": error.message}
-            self.send(json.dumps({"error": error.message}).encode(), error.status, **headers)
+            self.send(json.dumps({"error": error.message}).encode(), error.status, headers)
 
-    def send(self, body: bytes, status: int = 200, **headers: str) -> None:
+    def send(self, body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> None:
         handler = self.handler
         handler.send_response(status)
-        for name, value in ({"Content-Length": str(len(body)), "Content-Type": "application/json"} | headers).items():
+        for name, value in (
+            {"Content-Length": str(len(body)), "Content-Type": "application/json"} | (headers or {})
+        ).items():
             if value:
                 handler.send_header(name, value)
         handler.end_headers()
@@ -265,9 +267,9 @@ class Request:
             begin = int(wanted[1])
             self.hub.resumed.append(begin)
             headers["Content-Range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
-            self.send(content[begin:], 206, **headers)
+            self.send(content[begin:], 206, headers)
         else:
-            self.send(content, **headers)
+            self.send(content, headers=headers)
 
 
 @contextmanager

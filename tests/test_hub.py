@@ -195,7 +195,8 @@ def test_offline_mode_is_respected(server: Hub, tmp_path: Path) -> None:
     server.asked.clear()
     Image.new("RGB", (8, 6), (200, 30, 40)).save(tmp_path / "small.png")
     for name, status, words in ((NAME, 0, f"Weights: hf://{NAME}@{sha}"), ("someone/other", 1, "Unset it once")):
-        command = [sys.executable, "-m", "sr_model", "upscale", tmp_path / "small.png", tmp_path / "large.png"]
+        pictures = [str(tmp_path / f"{size}.png") for size in ("small", "large")]
+        command = [sys.executable, "-m", "sr_model", "upscale", *pictures]
         done = subprocess.run(
             [*command, "--weights", f"hf://{name}", "--preset", "nano", "--engine", "torch", "--device", "cpu"],
             env=os.environ
@@ -259,7 +260,7 @@ def test_the_page_says_which_weights_it_serves(server: Hub, tmp_path: Path, monk
     tampered["base-x2.json"] = tampered["base-x2.json"].replace(b'"made": "20', b'"made": "<b>')
     sha = server.add(NAME, files() | tampered)
     page = ui.build_app(NAME, "cpu", engine="torch")
-    (text,) = (block.value for block in page.page.blocks.values() if getattr(block, "elem_id", "") == "sr-weights")
+    (text,) = (vars(block)["value"] for block in page.page.blocks.values() if block.elem_id == "sr-weights")
     card = weights.read_card("nano", 2, places.locate(NAME).folder)
     assert f"`hf://{NAME}@{sha}`" in text
     assert f"| nano-x2 | {card.made} | `{card.sha256[:16]}` |" in text

@@ -12,7 +12,10 @@ from PIL import Image
 from sr_model.commands.common import EXTRAS, run
 from sr_model.imaging.images import open_image
 from sr_model.models import weights
+from sr_model.models.hub import RELEASED
+from sr_model.networks import build, presets
 from tests.conftest import EXAMPLES
+from tests.hub_server import serving
 from tests.installed import ROOT, Environment, build_wheel
 
 pytestmark = pytest.mark.long
@@ -56,6 +59,24 @@ print(Path(sr_model.__file__).parent)
     assert done.returncode == 0, done.stderr
     assert ROOT not in Path(done.stdout.strip()).parents
     assert [Image.open(tmp_path / name).size for name in ("large.png", "base.png")] == [(120, 80), (120, 80)]
+
+
+def test_weights_that_the_wheel_leaves_out_are_fetched_once(installed: Environment, tmp_path: Path) -> None:
+    """From the repository of releases, if they are those whose sha256 the wheel has in its json."""
+    open_image(EXAMPLES / "flower.jpg").resize((30, 20)).save(tmp_path / "small.png")
+    files = {path.name: path.read_bytes() for path in weights.SHIPPED.glob("classic-x1.*")}
+    command = "upscale", "small.png", "large.png", "--preset", "classic", "--engine", "torch"
+    with serving() as hub:
+        known = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "cache")}
+        sha = hub.add(RELEASED, files)
+        done = installed.run(*command, folder=tmp_path, command="sr-model", **known)
+        assert done.returncode == 0, done.stderr
+        assert f"Weights: hf://{RELEASED}@{sha}" in done.stderr
+        weights.save(build(presets.config("classic", 1)), "classic", tmp_path / "newer", {}, {})
+        hub.add(RELEASED, {path.name: path.read_bytes() for path in (tmp_path / "newer").iterdir()})
+        done = installed.run(*command, folder=tmp_path, command="sr-model", **known)
+        assert done.returncode == 1
+        assert "pip install -U sr-model" in done.stderr
 
 
 def test_importing_the_package_imports_nothing_slow() -> None:

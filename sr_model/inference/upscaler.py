@@ -90,8 +90,8 @@ class Upscaler:
 
         `device` is auto, cuda, mps or cpu; `engine` is auto, torch or openvino; `tile` and `quality` as above.
 
-        Raises ConfigError for unknown names, WeightsError if weights are missing or damaged, and HubError if weights that
-        are not in the package cannot be downloaded.
+        Raises ConfigError for unknown names, WeightsError if weights are missing or damaged, and HubError if they are
+        not in the package and cannot be downloaded.
         """
         return cls.from_pretrained(folder, preset, scale, None, device, tile, engine, quality)
 

@@ -194,4 +194,4 @@ def _transport_error() -> type[Exception]:
     """What huggingface_hub lets through where there is no answer: the base of its own errors, of httpx or its heirs."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    return next(kind for kind in HfHubHTTPError.__mro__[1:] if kind.__module__.startswith("httpx"))  # type: ignore[return-value]
+    return next(kind for kind in HfHubHTTPError.__mro__[1:] if kind.__module__.startswith("httpx"))

@@ -140,7 +140,6 @@ class Parts:
 
 
 def _layout(upscalers: Upscalers, examples: dict[str, Example], chosen_example: Any, finished: Any) -> Parts:
-    preset, scale = upscalers.default
     gr.Markdown(f"# {texts.TITLE}\n\n{texts.LEAD}", elem_id="sr-head")
     with gr.Row(elem_id="sr-main"):
         with gr.Column(elem_id="sr-form"):

@@ -65,7 +65,7 @@ This returns the enlarged picture as a PNG file. `client.view_api()` describes t
 def weights(cards: Sequence[Card], place: str) -> str:
     """Which weights the page serves: a table of their names, dates and sha256."""
     source = f" from `{place}`" if place else ""
-    lines = ["### Weights", "", f"This page serves these weights{source}:", ""]
+    lines = ["## Weights", "", f"This page serves these weights{source}:", ""]
     lines += ["| weights | made | sha256 |", "|---|---|---|"]
     lines += [f"| {name(card.preset, card.scale)} | {_day(card.made)} | `{_hex(card.sha256)}` |" for card in cards]
     return "\n".join(lines)
