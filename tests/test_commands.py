@@ -117,7 +117,7 @@ def test_bicubic_can_be_evaluated_at_any_scale(photo_folder: Path, capsys: pytes
     ("arguments", "status", "words"),
     [
         (["upscale", "missing.png", "out.png"], 1, "no file or folder"),
-        (["upscale", "examples", "out", "--preset", "giant"], 2, "nano, base"),
+        (["upscale", "examples", "out", "--preset", "giant"], 2, "nano, small, base"),
         (["upscale", "examples", "out", "--scale", "9"], 2, "2, 3, 4"),
         (["upscale", "examples", "out", "--device", "tpu"], 2, "auto, cuda, mps, cpu"),
         (["evaluate", "--data", "nowhere"], 1, "no picture in nowhere"),
