@@ -1,16 +1,19 @@
 """What one does with a picture: other sizes, several networks, downloads in four formats."""
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from sr_model.imaging import images
-from sr_model.inference.upscaler import enlarge_bicubic
+from sr_model.inference.upscaler import best_tile, enlarge_bicubic
+from sr_model.networks.autoencoder import Autoencoder
 from sr_model.ui.jobs import showing
 from tests.browser.conftest import Visit
-from tests.conftest import EXAMPLES
+from tests.conftest import EXAMPLES, tiny_model
 
 CHELSEA = EXAMPLES / "chelsea.png"
 
@@ -127,3 +130,27 @@ def test_pictures_that_browsers_cannot_show(tab: Visit, tmp_path: Path, suffix: 
     tab.page.wait_for_function("document.querySelector('.sr-base').naturalWidth == 64")
     assert tab.press() == "Done."
     assert tab.labels()[1] == ("Autoencoder", "128x96")
+
+
+def test_shortcuts(tab: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl+O opens the file dialogue, and Esc stops the work."""
+    with tab.page.expect_file_chooser() as waiting:
+        tab.page.keyboard.press("Control+o")
+    assert waiting.value.element.get_attribute("class") == "sr-file"
+    prepare = Autoencoder.prepare
+    begun, go_on = threading.Event(), threading.Event()
+
+    def held(self: Autoencoder, x: Any) -> Any:
+        begun.set()
+        go_on.wait(60)
+        return prepare(self, x)
+
+    Image.new("RGB", (3 * best_tile(tiny_model()), 64)).save(tmp_path / "wide.png")
+    tab.choose(tmp_path / "wide.png")
+    tab.forget()
+    monkeypatch.setattr(Autoencoder, "prepare", held)
+    tab.page.click("#sr-run")
+    assert begun.wait(60)
+    tab.page.keyboard.press("Escape")
+    assert tab.ended("cancelled") == "Cancelled."
+    go_on.set()

@@ -94,6 +94,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
   });
   for (const type of ["dragleave", "dragend"]) onScope(type, () => root.classList.remove("sr-over"));
   onScope("keydown", (event) => {
+    if (props.main && event.key === "Escape") tell("escape"); // ends the work, if there is any
     if (!props.main || event.key.toLowerCase() !== "o" || !(event.ctrlKey || event.metaKey)) return;
     event.preventDefault();
     input.click();
