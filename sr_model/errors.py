@@ -27,3 +27,11 @@ class ConfigError(SRError):
 
 class MemoryLimitError(SRError):
     """The device does not have enough memory, even for the smallest tiles."""
+
+
+class StorageError(SRError):
+    """A file cannot be read or written where it is, on a disk or behind a URL."""
+
+
+class FullError(StorageError):
+    """There is no room for results, so all that follows would be lost too."""

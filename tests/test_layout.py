@@ -15,7 +15,7 @@ LAYERS = (
     {"networks"},
     {"data", "models"},
     {"inference"},
-    {"evaluation", "exporting"},
+    {"evaluation", "exporting", "bulk"},
     {"figures", "losses"},
     {"training", "benchmark"},
     {"commands", "ui"},

@@ -147,7 +147,7 @@ import sys
 from pathlib import Path
 from PIL import Image
 from sr_model import Upscaler
-from sr_model.inference.folders import upscale_file
+from sr_model.bulk.job import file_job
 
 def megabytes(name):
     return int(next(s for s in open("/proc/self/status") if s.startswith(name)).split()[1]) / 1024
@@ -157,7 +157,7 @@ Image.effect_noise((w // 8, h // 8), 60).resize((w, h)).convert("RGB").save(fold
 upscaler = Upscaler.from_preset(preset, 2, "cpu")
 idle = megabytes("VmRSS")
 Path("/proc/self/clear_refs").write_text("5")
-upscale_file(upscaler, folder / "in.jpg", folder / "out.png")
+(record,) = file_job(str(folder / "in.jpg"), str(folder / "out.png")).run(upscaler)
 assert Image.open(folder / "out.png").size == (2 * w, 2 * h)
 print(megabytes("VmHWM") - idle)
 """

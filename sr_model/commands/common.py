@@ -18,6 +18,8 @@ from sr_model.networks import SCALES, presets
 EXTRAS = {
     **dict.fromkeys(("gradio", "starlette", "ssimulacra2", "onnx", "onnxscript"), "app"),
     **dict.fromkeys(("torchvision", "matplotlib", "tensorboard"), "train"),
+    **dict.fromkeys(("s3fs", "aiohttp"), "remote"),
+    "pyarrow": "lists",
 }
 
 
@@ -40,8 +42,11 @@ def run(work: Callable[[], int]) -> int:
         return 130
 
 
-def add_network(parser: argparse.ArgumentParser, also: str = "") -> None:
-    """Options for a network: its preset, scale, weights, device, engine and tiles."""
+def add_network(parser: argparse.ArgumentParser, also: str = "", files: bool = False) -> None:
+    """Options for a network: its preset, scale, weights, device, engine and tiles.
+
+    With `files`, --quality takes numbers too, those of the files that are written, and is a list.
+    """
     parser.add_argument("--preset", default="base", metavar="NAME", help=f"which network (default: base){also}")
     parser.add_argument("--scale", type=int, metavar="N", help="times larger, per side (default: the preset's, base 2)")
     add_weights(parser, "where its weights are")
@@ -50,11 +55,12 @@ def add_network(parser: argparse.ArgumentParser, also: str = "") -> None:
     parser.add_argument(
         "--tile", type=int, default=0, metavar="N", help="largest side of a tile in input pixels (default: the best)"
     )
-    parser.add_argument(
-        "--quality",
-        default="normal",
-        help=f"{' or '.join(QUALITIES)}: max averages over 8 flips and turns, in 8 times the time (default: normal)",
-    )
+    text = f"{' or '.join(QUALITIES)}: max averages over 8 flips and turns, in 8 times the time (default: normal)"
+    if files:
+        text += "; a number from 1 to 100: of jpg (default: 95) and webp (default: lossless); may be given twice"
+        parser.add_argument("--quality", action="append", default=[], help=text)
+    else:
+        parser.add_argument("--quality", default="normal", help=text)
 
 
 def add_weights(parser: argparse.ArgumentParser, meaning: str) -> None:

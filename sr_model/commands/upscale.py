@@ -1,44 +1,75 @@
-"""Enlarge a picture, or every picture of a folder."""
+"""Enlarge a picture, or every picture of a folder, a list or a shard."""
 
 import argparse
+import signal
 import sys
+import threading
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
+from sr_model.bulk import storage
+from sr_model.bulk.display import Display
+from sr_model.bulk.job import Job, file_job, folder_job
+from sr_model.bulk.outputs import FORMATS, Output
+from sr_model.bulk.plan import plan
 from sr_model.commands.common import add_network, chosen_scale, load_upscaler
-from sr_model.errors import SRError
-from sr_model.imaging import images
-from sr_model.inference.folders import jobs, upscale_file
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to `python -m sr_model`."""
     parser = commands.add_parser("upscale", help="enlarge a picture, or every picture of a folder")
-    parser.add_argument("input", type=Path, metavar="IN", help="a picture, or a folder that is searched recursively")
-    parser.add_argument("output", type=Path, metavar="OUT", help="the file to write, or a folder")
+    parser.add_argument("input", metavar="IN", help="a picture, a folder (searched recursively), a .tar, or a URL")
+    parser.add_argument("output", metavar="OUT", help="the file to write, or a folder; or a URL")
     parser.add_argument(
         "--format",
-        choices=("png", "webp", "jpg"),
+        choices=FORMATS,
         default="png",
         help="of files written into a folder; png and webp are lossless (default: png)",
     )
+    parser.add_argument("--suffix", default="", metavar="TEXT", help="behind the names, before the ending: _x2")
+    parser.add_argument(
+        "--glob", action="append", default=[], metavar="PATTERN", help="only files like *.jpg; may be repeated"
+    )
+    parser.add_argument(
+        "--from-file", default="", metavar="LIST", help="names below IN, or whole ones: lines, .csv, .tsv or .parquet"
+    )
+    parser.add_argument("--column", default="", metavar="NAME", help="of the list's names (default: path)")
+    parser.add_argument("--keep-exif", action="store_true", help="camera, date, place: all that the originals hold")
+    parser.add_argument("--max-side", type=int, metavar="N", help="shrink results that have more pixels on a side")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="what became of each file, as lines of JSON")
+    parser.add_argument("--dry-run", action="store_true", help="say how many files, how long, and how much disk")
     parser.add_argument("--timing", action="store_true", help="also print where the time went")
-    add_network(parser)
+    add_network(parser, files=True)
     parser.set_defaults(work=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     options.scale = chosen_scale(options)
-    todo = jobs(options.input, options.output, options.format)
-    for _, target in todo:
-        images.check_writable(target)
+    numbers = [int(text) for text in options.quality if text.isdecimal()]
+    options.quality = next((text for text in reversed(options.quality) if not text.isdecimal()), "normal")
+    output = Output(
+        options.format, numbers[-1] if numbers else None, options.suffix, options.keep_exif, options.max_side
+    )
+    job = _job(options, output)
     upscaler = load_upscaler(options)
-    failed = 0
-    for source, target in todo:
-        try:
-            timing = upscale_file(upscaler, source, target)
-        except SRError as error:
-            failed += 1
-            print(f"{source}: {error}", file=sys.stderr)
-        else:
-            print(f"{target}  {timing.text()}" if options.timing else target)
-    return 1 if failed else 0
+    if options.dry_run:
+        print(plan(job, upscaler).text())
+        return 0
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    with (
+        open(options.report, "w") if options.report else nullcontext() as report,
+        Display(upscaler.scale, report, options.timing, one_file=not job.journal) as display,
+    ):
+        display.count(job.items)
+        wait = partial(print, f"waiting for another job on {options.output} to end", file=sys.stderr, flush=True)
+        for step in job.steps(upscaler, wait):
+            display.show(step)
+    return 1 if display.counts["refused"] else 0
+
+
+def _job(options: argparse.Namespace, output: Output) -> Job:
+    if options.from_file or storage.is_folder(options.input):
+        return folder_job(options.input, options.output, output, tuple(options.glob), options.from_file, options.column)
+    return file_job(options.input, options.output, output)

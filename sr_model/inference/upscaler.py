@@ -68,6 +68,7 @@ class Upscaler:
             raise ConfigError(f"Tiles of {tile} pixels are not possible; give a multiple of {model.stride}, or 0.")
         single = engines.load(model, device, engine)
         self.engine: Engine = SelfEnsemble(single) if quality == "max" else single
+        self.quality = quality
         self.device = self.engine.device
         self.model = model
         self.tile = tile or best_tile(model)

@@ -1,28 +1,51 @@
 """Atomic file writes: the whole file or nothing."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file atomically: a crash at any moment leaves the old file or the new one, never a part of it."""
+    with atomic_file(path) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to in parts, which takes its name and its place at the end, or never does if anything fails."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as stream:
-            stream.write(data)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)  # the rename itself must reach the disk too
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
     if not hasattr(os, "O_DIRECTORY"):
         return  # Windows cannot open folders
-    # The rename itself must reach the disk too.
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def make_folders(path: Path) -> None:
+    """Make a folder and those above it, and wait until they are on the disk."""
+    if path.is_dir():
+        return
+    make_folders(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_folder(path.parent)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -1,0 +1,103 @@
+"""A job: many files, one network, one folder of results. It can be killed at any moment and given again."""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from sr_model.bulk import listing, shards, storage
+from sr_model.bulk.journal import FOLDER, Journal
+from sr_model.bulk.outputs import DEFAULT, Output
+from sr_model.bulk.processing import Processing, Task
+from sr_model.bulk.records import Item, Record
+from sr_model.errors import ImageError
+from sr_model.inference.batches import Tick
+from sr_model.inference.overlap import BUDGET
+from sr_model.inference.upscaler import Upscaler
+from sr_model.system.files import make_folders
+from sr_model.system.lock import locked
+from sr_model.system.remote import is_remote
+
+
+@dataclass(frozen=True)
+class Job:
+    """Enlarge `items` into the folder `out`, a path or a URL.
+
+    >>> for record in folder_job("photos", "large").run(Upscaler.from_preset("base")):
+    ...     print(record.status, record.target, record.reason)
+
+    With a journal, in OUT/.sr_model/, what is done is skipped: by the content of the source, the settings and the
+    network, while the result is as it was written. A second job on the same folder waits until the first has ended.
+    """
+
+    items: Callable[[], Iterator[Item]]
+    out: str
+    output: Output = DEFAULT
+    journal: bool = True
+    budget: int = BUDGET  # bytes of pictures that have been read and are not yet written
+
+    def run(self, upscaler: Upscaler, wait: Callable[[], None] = lambda: None) -> Iterator[Record]:
+        """Yield what has become of each item, in order; see `steps`."""
+        return (step for step in self.steps(upscaler, wait) if isinstance(step, Record))
+
+    def steps(self, upscaler: Upscaler, wait: Callable[[], None] = lambda: None) -> Iterator[Tick | Record]:
+        """Yield what has become of each item, in order, and a Tick after each tile.
+
+        Files that cannot be read, enlarged or written are records that say why. Raises FullError where there is no room
+        for results, ImageError and StorageError where the items cannot be listed. Stop asking, and it ends within a
+        tile. `wait` is called where another job has to end first; it may raise.
+        """
+        with self.lock(wait), closing(Journal(self.out)) if self.journal else nullcontext() as journal:
+            yield from process(self.items(), Processing(upscaler, self.out, self.output, journal, self.budget))
+
+    def lock(self, wait: Callable[[], None]) -> AbstractContextManager[None]:
+        """Held while the job runs. Only folders on a disk can be locked."""
+        if not self.journal or is_remote(self.out):
+            return nullcontext()
+        folder = Path(self.out) / FOLDER
+        try:
+            make_folders(folder)
+        except OSError as error:
+            raise storage.as_storage_error(os.fspath(folder), error) from None
+        return locked(folder / "lock", wait)
+
+
+def process(items: Iterator[Item], processing: Processing) -> Iterator[Tick | Record]:
+    """Enlarge items, files and shards alike, as `Job.steps` does."""
+    for are_shards, part in itertools.groupby(items, lambda item: item.target.lower().endswith(listing.SHARDS)):
+        if are_shards:
+            for item in part:
+                yield from shards.process(item, processing)
+        else:
+            yield from processing.run(map(Task, part))
+
+
+def folder_job(
+    source: str, target: str, output: Output = DEFAULT, globs: tuple[str, ...] = (), listed: str = "", column: str = ""
+) -> Job:
+    """A job on the pictures below a folder, with `globs` only on those that match one, with `listed` on a list's.
+
+    Raises ConfigError where OUT could overwrite IN, and ImageError where there is no such folder.
+    """
+    listing.check_folders(source, target)
+    output.check(f".{output.format}")
+    if not listed and not storage.is_folder(source):
+        raise ImageError(f"There is no file or folder {source}.")
+
+    def items() -> Iterator[Item]:
+        if listed:
+            return listing.items(listing.listed(listed, source, column or listing.COLUMN), output)
+        return listing.items(listing.folder(source, target, globs), output)
+
+    return Job(items, target, output)
+
+
+def file_job(source: str, target: str, output: Output = DEFAULT) -> Job:
+    """A job on one picture, which is enlarged whether it has been or not. Raises ImageError and ConfigError."""
+    if source.lower().endswith(listing.SHARDS):
+        return Job(lambda: iter([listing.shard(source)]), target, output)
+    out, item = listing.one_file(source, target, output)
+    output.check(storage.ending(item.target))
+    return Job(lambda: iter([item]), out, output, journal=False)
