@@ -184,6 +184,13 @@ def test_wrong_calls_end_in_a_sentence(
     assert message in error
 
 
+def test_a_system_that_does_not_tell_its_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Windows, rather than a figure that means something else."""
+    monkeypatch.setitem(sys.modules, "resource", None)
+    with pytest.raises(ConfigError, match="Windows"):
+        measuring.benchmark([])
+
+
 def test_openvino_must_be_there_where_it_is_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unasked it is left out; another engine's figures never stand under its name."""
     monkeypatch.setattr(measuring, "_has_openvino", lambda: False)

@@ -50,7 +50,7 @@ def test_luma_is_pillow_s_within_its_rounding(photo: Image.Image) -> None:
 
 
 def test_equal_pictures_score_perfectly() -> None:
-    """Infinite dB and an SSIM of one."""
+    """With the most dB that there are, and an SSIM of one."""
     x = torch.rand(1, 3, 20, 20)
     psnr, ssim = metrics.score(x, x, 2)
     assert psnr == metrics.MOST_PSNR == 80

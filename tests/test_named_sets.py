@@ -1,4 +1,5 @@
 import fcntl
+import os
 import re
 import shutil
 import threading
@@ -47,6 +48,12 @@ def test_a_set_is_fetched_once(site: Site, tmp_path: Path) -> None:
     assert tiny(site, tmp_path) == []
     assert site.asked == [None]
     assert [path.name for path in find_images(tmp_path / "tiny")] == list(PICTURES)
+
+
+def test_a_system_without_sync_will_do(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows has none."""
+    monkeypatch.delattr(os, "sync")
+    tiny(site, tmp_path)
 
 
 def test_an_unknown_name_lists_the_known() -> None:

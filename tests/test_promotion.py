@@ -75,6 +75,21 @@ def test_the_command_does_the_same(run: Path, photo_folder: Path, tmp_path: Path
     assert main(arguments) == 1
 
 
+@pytest.mark.long
+def test_a_run_that_was_cut_off_is_promoted_with_its_own_weights(
+    run: Path, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the last save ended between json and weights, what waits to replace the older weights is installed."""
+    data, card = weights.read("nano", 2, run)
+    weights.save(tiny_model(), "nano", run, {}, {})
+    with monkeypatch.context() as patch:
+        patch.setattr(weights, "write_atomically", lambda path, content: path.write_bytes(content))
+        patch.setattr(os, "replace", lambda *_: None)
+        weights.install(data, card, run)
+    promotion.promote(run, photo_folder, [], tmp_path / "weights", print, "cpu")
+    assert weights.read("nano", 2, tmp_path / "weights")[0] == data
+
+
 def test_a_crash_between_weights_and_json_leaves_a_valid_pair(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,8 +106,10 @@ def benchmark(
     Returns what `--json` prints: the fields of `machine`, "definition", "runs", "limit_seconds", "peak_gflops" by
     device as {"before", "after"}, and "cases". Each has the fields of its Case, "starts" (seconds), "start_seconds"
     (their median), "idle_mb", and in "sizes" what `figures.figures` returns; one that failed has an "error".
-    Raises ConfigError for impossible numbers.
+    Raises ConfigError for impossible numbers, and on Windows.
     """
+    if importlib.util.find_spec("resource") is None:
+        raise ConfigError("The benchmark reads memory as Linux and macOS report it; it does not run on Windows.")
     if runs < 1 or limit <= 0:
         raise ConfigError(f"--runs {runs} and --limit {limit:g} are not possible; both must be more than 0.")
     limit_threads()

@@ -4,7 +4,6 @@ It imports no more than a program that enlarges a picture, as its start-up is ti
 """
 
 import json
-import resource
 import sys
 import time
 from contextlib import suppress
@@ -138,6 +137,8 @@ def _resident(field: str) -> int:
         lines = Path("/proc/self/status").read_text().splitlines()
         return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
     except (OSError, StopIteration):  # not Linux: the most ever
+        import resource  # which Windows does not have; `measuring.benchmark` refuses to run there
+
         unit = 1 if sys.platform == "darwin" else 1024
         return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 

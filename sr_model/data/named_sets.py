@@ -133,7 +133,8 @@ def _fill(pictures: Path, named: NamedSet, say: Say) -> None:
         if not count:
             raise DataError(f"There is no picture of {named.title} in {archives[0]}. Use another set.")
         (staging / MARKER).write_text(_stamp(named))
-        os.sync()  # the marker must not survive a power cut that the pictures do not
+        if hasattr(os, "sync"):  # the marker must not survive a power cut that the pictures do not
+            os.sync()
         staging.rename(pictures)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

@@ -124,7 +124,8 @@ class PictureCache:
             with suppress(OSError):  # what could not be written fails again here
                 self._stream.close()
         self._arrays = []
-        self._delete()
+        with suppress(PermissionError):  # Windows keeps a file that is mapped; the next run deletes it
+            self._delete()
 
     def _finish(self) -> tuple[int, int]:
         if self._stream is None:

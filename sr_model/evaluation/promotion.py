@@ -53,7 +53,7 @@ def promote(
         say(f"{name} of {run}: {_text(report)} on {report['set']}")
         metrics[report["set"]] = _figures(report)
     card = replace(card, metrics=metrics)
-    weights.install((run / f"{name}.safetensors").read_bytes(), card, target)
+    weights.install(weights.read(preset, scale, run)[0], card, target)
     write_model_card(target)
     say(f"Installed {name} in {target}")
     if (preset + presets.INT8, scale) in weights.available(target):

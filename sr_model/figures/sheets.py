@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from sr_model.data import Photo
-from sr_model.evaluation.comparison import compare, shrink_picture
+from sr_model.evaluation.comparison import SOFTENED, compare, shrink_picture
 from sr_model.figures.latent import Colours, Latent, latent_of, latent_step
 from sr_model.figures.panels import Panel, grid
 from sr_model.imaging import degradations, images
@@ -23,7 +23,6 @@ MOST_MAGNIFIED = 12  # times: magnification of tiny pictures
 ZOOM = 4  # times: magnification of the part shown below the whole
 LEAST_SHOWN = 120  # pixels that even the smallest picture is magnified to
 LEAST_PART = 24  # pixels of the truth
-SOFTENED = 2  # the factor by which a picture is shrunk for a network that restores at scale 1
 
 
 def five_panels(

@@ -12,6 +12,12 @@ def bicubic(x: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(x, size=size, mode="bicubic", align_corners=False, antialias=True)
 
 
+def bicubic_times(x: Tensor, scale: int) -> Tensor:
+    """(N, C, H, W) -> (N, C, scale * H, scale * W) by `bicubic`."""
+    h, w = x.shape[-2:]
+    return bicubic(x, (h * scale, w * scale))
+
+
 def to_8bit(x: Tensor) -> Tensor:
     """Clamp to [0, 1] and round to the 256 levels that a file can hold; still float."""
     return x.clamp(0, 1).mul(255).round().div(255)
@@ -39,8 +45,7 @@ def enlarge(x: Tensor, scale: int) -> Tensor:
 
     (N, C, H, W) -> (N, C, scale * H, scale * W).
     """
-    h, w = x.shape[-2:]
-    return to_8bit(bicubic(x, (h * scale, w * scale)))
+    return to_8bit(bicubic_times(x, scale))
 
 
 def soften(x: Tensor, factor: int) -> Tensor:

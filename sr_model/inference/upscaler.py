@@ -15,7 +15,7 @@ from sr_model.errors import ConfigError, SRError
 from sr_model.imaging import images
 from sr_model.imaging.images import Picture
 from sr_model.imaging.kinds import ImageLike, as_picture
-from sr_model.imaging.resampling import bicubic
+from sr_model.imaging.resampling import bicubic_times
 from sr_model.imaging.tiles import tiled, tiles
 from sr_model.inference import engines
 from sr_model.inference.engines import Engine
@@ -176,7 +176,7 @@ class Upscaler:
     def _through(self, x: Tensor) -> tuple[Tensor, Tensor, float]:
         """(the enlarged tensor, the same by bicubic alone, the network's seconds)."""
         x = x.to(self.device)
-        large = _enlarge_tensor(x, self.scale)
+        large = bicubic_times(x, self.scale)
         start = time.perf_counter()
         y = self.engine(self.model.prepare(x))
         seconds = time.perf_counter() - start
@@ -199,14 +199,9 @@ def best_tile(model: Network) -> int:
 def enlarge_bicubic(picture: Picture, scale: int) -> Picture:
     """The picture enlarged by bicubic (a = -0.5), with alpha and borders treated as `Upscaler` does."""
     *_, (_, _, pictures) = _enlarge(
-        lambda x: _enlarge_tensor(x, scale), picture, count=1, scale=scale, tile=1024, margin=4, stride=1
+        lambda x: bicubic_times(x, scale), picture, count=1, scale=scale, tile=1024, margin=4, stride=1
     )
     return pictures[0]
-
-
-def _enlarge_tensor(x: Tensor, scale: int) -> Tensor:
-    h, w = x.shape[-2:]
-    return bicubic(x, (h * scale, w * scale))
 
 
 def _enlarge(

@@ -137,8 +137,13 @@ def how_to_make(preset: str, scale: int) -> str:
     return f"Make them with: python -m sr_model quantize {plain} --scale {scale}"
 
 
-def _read_checked(path: Path, sha256: str) -> bytes:
-    """The file's bytes, or those of its successor that waits to replace it. Raises WeightsError."""
+def read(preset: str, scale: int, folder: Path) -> tuple[bytes, Card]:
+    """The bytes of the safetensors file, verified, and its card. Raises WeightsError.
+
+    If `install` was cut off, the file that belongs to the card still waits under its other name.
+    """
+    card = read_card(preset, scale, folder)
+    path = folder / f"{name(preset, scale)}.safetensors"
     for candidate in (path, places.waiting(path)):
         try:
             data = candidate.read_bytes()
@@ -146,8 +151,8 @@ def _read_checked(path: Path, sha256: str) -> bytes:
             continue
         except OSError as error:
             raise WeightsError(f"{path.name} cannot be read: {error.strerror}.") from None
-        if hashlib.sha256(data).hexdigest() == sha256:
-            return data
+        if hashlib.sha256(data).hexdigest() == card.sha256:
+            return data, card
     if not path.exists():
         raise WeightsError(f"{path.name} is missing beside {path.stem}.json.")
     raise WeightsError(f"{path.name} does not match its sha256 in {path.stem}.json: it is damaged or was replaced.")
@@ -160,30 +165,33 @@ def load(preset: str, scale: int, folder: str | os.PathLike = SHIPPED) -> tuple[
     not fit its config, and HubError if it cannot be downloaded.
     """
     folder = places.locate(folder, [name(preset, scale)]).folder
+    path = f"{name(preset, scale)}.safetensors"
     card = read_card(preset, scale, folder)
-    path = folder / f"{name(preset, scale)}.safetensors"
     if card.architecture not in networks.ARCHITECTURES:
         raise WeightsError(
-            f"{path.stem} is a network of the kind {card.architecture!r}, which this version does not know; {UPDATE}"
+            f"{name(preset, scale)} is a network of the kind {card.architecture!r}, which this version does not know; "
+            f"{UPDATE}"
         )
-    data = _read_checked(path, card.sha256)
-    parent = folder / f"{name(preset.removesuffix(presets.INT8), scale)}.json"
-    if (
-        card.made_of
-        and parent.exists()
-        and read_card(preset.removesuffix(presets.INT8), scale, folder).sha256 != (card.made_of)
-    ):
-        log.warning(
-            "%s was made from other weights than those of %s beside it. %s",
-            name(preset, scale),
-            parent.stem,
-            how_to_make(preset, scale),
-        )
+    data, card = read(preset, scale, folder)
+    _warn_if_stale(card, folder)
     try:
         model = networks.build(networks.read_config(card.architecture, card.config))
         if card.quantized:
             model = quantization.prepared(model)
         model.load_state_dict(load_tensors(data), strict=True)
     except (RuntimeError, KeyError, TypeError, ValueError, SafetensorError) as error:
-        raise WeightsError(f"{path.name} does not fit the config in {path.stem}.json: {error}") from None
+        raise WeightsError(f"{path} does not fit the config in {name(preset, scale)}.json: {error}") from None
     return model.eval(), card
+
+
+def _warn_if_stale(card: Card, folder: Path) -> None:
+    """Log a warning if an 8-bit version was made from other weights than those beside it."""
+    parent = card.preset.removesuffix(presets.INT8)
+    path = folder / f"{name(parent, card.scale)}.json"
+    if card.made_of and path.exists() and read_card(parent, card.scale, folder).sha256 != card.made_of:
+        log.warning(
+            "%s was made from other weights than those of %s beside it. %s",
+            name(card.preset, card.scale),
+            path.stem,
+            how_to_make(card.preset, card.scale),
+        )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sr_model.networks.base import Network, check_scale
+from sr_model.networks.base import BicubicPlus, check_scale
 from sr_model.networks.layers import ResidualBlock, Shared, conv3x3
 
 
@@ -63,16 +63,13 @@ class Decoder(nn.Module):
         return self.tail(x + stem)
 
 
-class Autoencoder(Network):
-    """Bicubic enlargement plus what the encoder and decoder add to it."""
+class Autoencoder(BicubicPlus):
+    """Residual blocks at full resolution, and between them a latent of residual blocks at half resolution."""
 
-    stride = 2
     float_modules = ("decoder.tail",)  # in 8 bits it would lose 0.05 dB, as its input has a wide range
 
     def __init__(self, config: AutoencoderConfig) -> None:
-        super().__init__(config)
-        self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
+        super().__init__(config, Encoder(config), Decoder(config))
 
     @property
     def receptive_field(self) -> int:
@@ -80,25 +77,3 @@ class Autoencoder(Network):
         c = self.config
         full = 1 + 2 * c.encoder_blocks + 1 + 2 * c.decoder_blocks + 1
         return int(full + 4 * c.latent_blocks + 1)
-
-    @property
-    def features(self) -> int:
-        return max(self.config.width, 3 * self.scale**2)
-
-    def latent(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, latent_width, H/2, W/2), rounded up."""
-        latent: Tensor = self.encoder(self.prepare(x))[2]
-        return latent
-
-    def prepare(self, x: Tensor) -> Tensor:
-        """Odd sizes: the last row or column is repeated, and cut off again at the end."""
-        h, w = x.shape[-2:]
-        return F.pad(x, (0, w % self.stride, 0, h % self.stride), mode="replicate")
-
-    def body(self, x: Tensor) -> Tensor:
-        """What bicubic misses."""
-        return self.decoder(*self.encoder(x))
-
-    def finish(self, y: Tensor, enlarged: Tensor) -> Tensor:
-        h, w = enlarged.shape[-2:]
-        return enlarged + y[..., :h, :w]

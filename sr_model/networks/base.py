@@ -4,8 +4,9 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from sr_model.imaging.resampling import bicubic
+from sr_model.imaging.resampling import bicubic_times
 
 SCALES = (1, 2, 3, 4)  # 1 restores a picture at its own size
 
@@ -64,8 +65,42 @@ class Network(nn.Module, ABC):
         """The output, from what `body` returned and the input enlarged by bicubic (N, 3, scale * H, scale * W)."""
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.finish(self.body(self.prepare(x)), bicubic_times(x, self.scale))
+
+
+class BicubicPlus(Network):
+    """Bicubic enlargement plus what an encoder and a decoder add to it.
+
+    The encoder makes several tensors of (N, 3, H, W), the last one the latent at half resolution; the decoder makes
+    (N, 3, scale * H, scale * W) of them, the detail that bicubic misses. `config` has the `width` of both at full
+    resolution. Odd sides are padded by repeating the last row or column, and the result is cropped.
+    """
+
+    stride = 2
+
+    def __init__(self, config: Any, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__(config)
+        self.encoder, self.decoder = encoder, decoder
+
+    @property
+    def features(self) -> int:
+        return max(self.config.width, 3 * self.scale**2)
+
+    def latent(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, latent_width, H/2, W/2), rounded up."""
+        latent: Tensor = self.encoder(self.prepare(x))[-1]
+        return latent
+
+    def prepare(self, x: Tensor) -> Tensor:
         h, w = x.shape[-2:]
-        return self.finish(self.body(self.prepare(x)), bicubic(x, (h * self.scale, w * self.scale)))
+        return F.pad(x, (0, w % self.stride, 0, h % self.stride), mode="replicate")
+
+    def body(self, x: Tensor) -> Tensor:
+        return self.decoder(*self.encoder(x))
+
+    def finish(self, y: Tensor, enlarged: Tensor) -> Tensor:
+        h, w = enlarged.shape[-2:]
+        return enlarged + y[..., :h, :w]
 
 
 def check_scale(scale: int) -> None:

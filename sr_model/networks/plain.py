@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sr_model.networks.base import Network, check_scale
+from sr_model.networks.base import BicubicPlus, check_scale
 from sr_model.networks.layers import Doubled, conv3x3
 
 OFFSET = 0.2
@@ -85,20 +85,17 @@ class Decoder(nn.Module):
         return self.tail(self.layers(x))
 
 
-class PlainAutoencoder(Network):
-    """Bicubic enlargement plus what a stack of plain convolutions, with a latent beside it, adds to it.
+class PlainAutoencoder(BicubicPlus):
+    """A stack of plain convolutions with a latent beside it.
 
     The only sum can be fused into a convolution, and no tensor between layers is negative: in 8 bits every layer reads
     and writes bytes.
     """
 
-    stride = 2
     float_modules = ("decoder.tail.1",)  # the shuffle of the result
 
     def __init__(self, config: PlainConfig) -> None:
-        super().__init__(config)
-        self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
+        super().__init__(config, Encoder(config), Decoder(config))
 
     @property
     def receptive_field(self) -> int:
@@ -106,25 +103,3 @@ class PlainAutoencoder(Network):
         c = self.config
         full = 1 + c.encoder_layers + 1 + c.decoder_layers + 1
         return int(full + 2 * c.latent_layers + 1)
-
-    @property
-    def features(self) -> int:
-        return max(self.config.width, 3 * self.scale**2)
-
-    def latent(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, latent_width, H/2, W/2), rounded up."""
-        latent: Tensor = self.encoder(self.prepare(x))[1]
-        return latent
-
-    def prepare(self, x: Tensor) -> Tensor:
-        """Odd sizes: the last row or column is repeated, and cut off again at the end."""
-        h, w = x.shape[-2:]
-        return F.pad(x, (0, w % self.stride, 0, h % self.stride), mode="replicate")
-
-    def body(self, x: Tensor) -> Tensor:
-        """What bicubic misses."""
-        return self.decoder(*self.encoder(x))
-
-    def finish(self, y: Tensor, enlarged: Tensor) -> Tensor:
-        h, w = enlarged.shape[-2:]
-        return enlarged + y[..., :h, :w]

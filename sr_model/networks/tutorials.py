@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sr_model.imaging.resampling import bicubic
+from sr_model.imaging.resampling import bicubic_times
 from sr_model.networks.base import Network, check_scale
 from sr_model.networks.layers import ResidualBlock, conv3x3
 
@@ -49,10 +49,7 @@ class ClassicConfig:
 
 
 class ClassicAutoencoder(_Tutorial):
-    """128x128 in, 128x128 out, latent 32x32x64; other sizes accordingly.
-
-    Input (N, 3, H, W), RGB, [0, 1], any H and W from 1. Output (N, 3, scale * H, scale * W) in [0, 1], by a sigmoid.
-    """
+    """128x128 in, 128x128 out, latent 32x32x64; other sizes accordingly. A sigmoid keeps the output in [0, 1]."""
 
     stride = POOLED
 
@@ -112,10 +109,7 @@ class KerasConfig:
 
 
 class KerasAutoencoder(_Tutorial):
-    """128x128 in, enlarged to 256x256 by bicubic, latent 64x64x256, 256x256 out; other sizes accordingly.
-
-    Input (N, 3, H, W), RGB, [0, 1], any H and W from 1. Output (N, 3, scale * H, scale * W), not clamped.
-    """
+    """128x128 in, enlarged to 256x256 by bicubic, latent 64x64x256, 256x256 out; other sizes accordingly."""
 
     def __init__(self, config: KerasConfig) -> None:
         super().__init__(config)
@@ -154,8 +148,7 @@ class KerasAutoencoder(_Tutorial):
 
     def prepare(self, x: Tensor) -> Tensor:
         """Enlarge by bicubic, and pad the sides to multiples of 4."""
-        h, w = x.shape[-2:]
-        return _pad(bicubic(x, (h * self.scale, w * self.scale)))
+        return _pad(bicubic_times(x, self.scale))
 
     def body(self, x: Tensor) -> Tensor:
         """The network proper: (N, 3, H, W), multiples of 4 -> the same size."""
