@@ -12,8 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import huggingface_hub.constants
+import pytest
+
+import sr_model.models.hub
 
 OWNER, READER = "hf_owner", "hf_reader"  # tokens: one may do everything, the other only read
 Files = dict[str, bytes]
@@ -169,7 +175,7 @@ class Request:
 
     def create(self) -> None:
         if self.token != OWNER:
-            raise RefusedError(403 if self.token else 401, message="Forbidden")
+            raise RefusedError(403 if self.token == READER else 401, message="Forbidden")
         wanted = json.loads(self.body)
         kind, name = wanted.get("type", "model") + "s", f"{wanted['organization']}/{wanted['name']}"
         url = f"{self.hub.url}/{'spaces/' if kind == 'spaces' else ''}{name}"
@@ -284,3 +290,19 @@ def serving() -> Iterator[Hub]:
         hub.server.shutdown()
         hub.server.server_close()
         thread.join()
+
+
+@contextmanager
+def pretending(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """The same, taken by huggingface_hub for the real one, with its cache in `folder` and nobody logged in."""
+    constants = huggingface_hub.constants
+    with serving() as hub:
+        address = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, hub.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "cache"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # large files go by LFS, which is plain HTTP
+        monkeypatch.setattr(sr_model.models.hub, "BACKOFF", 0.01)
+        monkeypatch.delenv("HF_TOKEN", raising=False)
+        yield hub

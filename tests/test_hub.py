@@ -16,7 +16,7 @@ from sr_model.commands.train import train_main
 from sr_model.errors import ConfigError, HubError, SRError, WeightsError
 from sr_model.models import hub, places, weights
 from tests.conftest import tiny_model
-from tests.hub_server import OWNER, READER, Files, Hub, serving
+from tests.hub_server import OWNER, READER, Files, Hub, pretending
 
 NAME = "someone/sharp"
 
@@ -31,16 +31,8 @@ def files(seed: int = 0, preset: str = "nano", scale: int = 2) -> Files:
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A Hub that huggingface_hub takes for the real one, an empty cache, and nobody logged in."""
-    with serving() as server:
-        template = huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE
-        address = template.replace(huggingface_hub.constants.ENDPOINT, server.url)
-        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", address)
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-        monkeypatch.setattr(hub, "BACKOFF", 0.01)
-        monkeypatch.delenv("HF_TOKEN", raising=False)
-        monkeypatch.setenv("SR_TEST_FOLDER", str(tmp_path / "made"))
+    monkeypatch.setenv("SR_TEST_FOLDER", str(tmp_path / "made"))
+    with pretending(tmp_path, monkeypatch) as server:
         yield server
 
 

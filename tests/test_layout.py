@@ -17,6 +17,7 @@ LAYERS = (
     {"inference"},
     {"evaluation", "exporting", "bulk"},
     {"figures", "losses"},
+    {"publishing"},
     {"training", "benchmark"},
     {"commands", "ui"},
 )

@@ -165,7 +165,7 @@ def _disk(error: Exception) -> str:
         )
     if getattr(error, "filename", None) or number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"The Hub's cache cannot be written ({_line(error)}). Set HF_HOME to a folder of yours."
-    return f"The download broke off ({_line(error)}). Run again."
+    return f"The transfer broke off ({_line(error)}). Run again."
 
 
 def _log_in() -> str:

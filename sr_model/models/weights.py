@@ -62,8 +62,13 @@ def described(folder: Path) -> list[tuple[str, int]]:
         preset, _, scale = path.stem.rpartition("-x")
         if scale.isdecimal():
             found.append((preset, int(scale)))
-    order = [name + suffix for name in presets.PRESETS for suffix in ("", presets.INT8)]
-    return sorted(found, key=lambda entry: (order.index(entry[0]) if entry[0] in order else len(order), entry))
+    return sorted(found, key=order)
+
+
+def order(entry: tuple[str, int]) -> tuple[int, str, int]:
+    """Sorts (preset, scale) in the order of PRESETS, each 8-bit version after its own; unknown presets come last."""
+    names = [name + suffix for name in presets.PRESETS for suffix in ("", presets.INT8)]
+    return names.index(entry[0]) if entry[0] in names else len(names), *entry
 
 
 def save(
@@ -121,11 +126,16 @@ def read_card(preset: str, scale: int, folder: Path = SHIPPED) -> Card:
         raise WeightsError(
             f"There are no weights for {name(preset, scale)}; there are: {have}. {how_to_make(preset, scale)}"
         )
+    return parse_card(path.name, path.read_bytes())
+
+
+def parse_card(file: str, data: bytes) -> Card:
+    """The card that a json holds. Raises WeightsError, which names the file."""
     try:
-        return Card(**json.loads(path.read_text()))
+        return Card(**json.loads(data))
     except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
         raise WeightsError(
-            f"{path.name} is not a valid description of weights: {error}. If a newer version wrote it, {UPDATE}"
+            f"{file} is not a valid description of weights: {error}. If a newer version wrote it, {UPDATE}"
         ) from None
 
 

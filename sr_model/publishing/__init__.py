@@ -1,0 +1,1 @@
+"""Weights and the page on the Hugging Face Hub."""
