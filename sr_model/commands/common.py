@@ -61,6 +61,12 @@ def add_network(parser: argparse.ArgumentParser, also: str = "", files: bool = F
         parser.add_argument("--quality", action="append", default=[], help=text)
     else:
         parser.add_argument("--quality", default="normal", help=text)
+    parser.add_argument(
+        "--strength",
+        default="auto",
+        metavar="auto|0..1",
+        help="how strongly the preset photo repairs; auto looks at each picture (default: auto)",
+    )
 
 
 def add_weights(parser: argparse.ArgumentParser, meaning: str) -> None:
@@ -76,7 +82,14 @@ def add_weights(parser: argparse.ArgumentParser, meaning: str) -> None:
 def load_upscaler(options: argparse.Namespace) -> Upscaler:
     """The network that `add_network`'s options name."""
     upscaler = Upscaler.from_preset(
-        options.preset, options.scale, options.device, options.weights, options.tile, options.engine, options.quality
+        options.preset,
+        options.scale,
+        options.device,
+        options.weights,
+        options.tile,
+        options.engine,
+        options.quality,
+        options.strength,
     )
     if upscaler.place and upscaler.place.repo:
         print(f"Weights: {upscaler.place}", file=sys.stderr)

@@ -47,7 +47,7 @@ def enlarge_all(upscaler: "Upscaler", pictures: Stream, batch: int = 1) -> Itera
     together, always `batch` of them: where they run out, the batch is filled up, so what a picture becomes does not
     depend on which ones are beside it. It is within one level of what it becomes alone.
     """
-    if batch == 1:
+    if batch == 1 or upscaler.is_mixed:  # each picture may have weights of its own
         for item in pictures:
             if item is not None:
                 yield from _alone(upscaler, *item)

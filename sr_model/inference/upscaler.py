@@ -21,6 +21,7 @@ from sr_model.inference import engines
 from sr_model.inference.engines import Engine
 from sr_model.inference.ensemble import QUALITIES, SelfEnsemble
 from sr_model.inference.mapping import mapped
+from sr_model.inference.mixing import AUTO, Mixed, parse_strength
 from sr_model.models import places, weights
 from sr_model.models.places import Place
 from sr_model.models.weights import Card
@@ -53,22 +54,39 @@ class Upscaler:
     """
 
     def __init__(
-        self, model: Network, device: str = "auto", tile: int = 0, engine: str = "auto", quality: str = "normal"
+        self,
+        model: Network,
+        device: str = "auto",
+        tile: int = 0,
+        engine: str = "auto",
+        quality: str = "normal",
+        at_strength: Callable[[float], Network] | None = None,
+        strength: float | str = AUTO,
     ) -> None:
         """`tile` is the largest side of a tile in input pixels; 0 picks the best for the network.
 
         `quality` "max" averages over 8 flips and quarter turns, in 8 times the time.
 
         Raises ConfigError as `engines.load` does, for a tile that is not a multiple of the network's stride, and for
-        an unknown quality.
+        an unknown quality or strength.
+
+        `at_strength` gives the same network with weights mixed at a strength from 0 to 1; `strength` is the one to
+        take for all pictures, or "auto" for what `find_strength` finds of each.
         """
+        fixed = parse_strength(strength)
         if quality not in QUALITIES:
             raise ConfigError(f"There is no quality {quality!r}; choose one of: {', '.join(QUALITIES)}.")
         if tile < 0 or tile % model.stride:
             raise ConfigError(f"Tiles of {tile} pixels are not possible; give a multiple of {model.stride}, or 0.")
-        single = engines.load(model, device, engine)
-        self.engine: Engine = SelfEnsemble(single) if quality == "max" else single
+
+        def load(network: Network) -> Engine:
+            single = engines.load(network, device, engine)
+            return SelfEnsemble(single) if quality == "max" else single
+
+        self.engine: Engine = load(model)
+        self.mixed = Mixed(at_strength, load, fixed) if at_strength else None
         self.quality = quality
+        self.strength = strength
         self.device = self.engine.device
         self.model = model
         self.tile = tile or best_tile(model)
@@ -86,15 +104,17 @@ class Upscaler:
         tile: int = 0,
         engine: str = "auto",
         quality: str = "normal",
+        strength: float | str = AUTO,
     ) -> "Upscaler":
         """Load the weights of `preset` at `scale` (by default the preset's own) from `folder`.
 
         `device` is auto, cuda, mps or cpu; `engine` is auto, torch or openvino; `tile` and `quality` as above.
+        `strength`, 0 to 1 or auto, is how strongly a preset of mixed weights repairs; others know none.
 
         Raises ConfigError for unknown names, WeightsError if weights are missing or damaged, and HubError if they are
         not in the package and cannot be downloaded.
         """
-        return cls.from_pretrained(folder, preset, scale, None, device, tile, engine, quality)
+        return cls.from_pretrained(folder, preset, scale, None, device, tile, engine, quality, strength)
 
     @classmethod
     def from_pretrained(
@@ -107,6 +127,7 @@ class Upscaler:
         tile: int = 0,
         engine: str = "auto",
         quality: str = "normal",
+        strength: float | str = AUTO,
     ) -> "Upscaler":
         """Load the weights of `preset` at `scale` from the Hub's repository "owner/name", or from a folder.
 
@@ -120,9 +141,23 @@ class Upscaler:
         if scale is None:  # a newer version's preset: its json has all that matters
             scale = next((s for p, s in weights.available(place.folder) if p == preset), 0)
         model, card = weights.load(preset, scale, place.folder)
-        upscaler = cls(model, device, tile, engine, quality)
+
+        def at_strength(value: float) -> Network:
+            return weights.load(preset, card.scale, place.folder, value)[0]
+
+        mixed = at_strength if card.strengths else None
+        upscaler = cls(model, device, tile, engine, quality, mixed, strength)
         upscaler.card, upscaler.place = card, place
         return upscaler
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether its weights depend on the strength, and so on the picture."""
+        return self.mixed is not None
+
+    def strength_of(self, picture: Picture) -> float:
+        """The strength that a picture is enlarged with; 0 for a preset that knows none."""
+        return self.mixed.strength_of(picture) if self.mixed else 0.0
 
     def __call__(self, image: ImageLike) -> ImageLike:
         """The image `scale` times larger on each side, in the kind that was given: PIL image, array or `Picture`.
@@ -141,11 +176,12 @@ class Upscaler:
         memory only.
         """
         picture, back = as_picture(image)
+        engine = self.mixed.engine_for(picture) if self.mixed else self.engine
         seconds = 0.0
 
         def function(x: Tensor) -> Tensor:
             nonlocal seconds
-            y, large, taken = self._through(x)
+            y, large, taken = self._through(x, engine)
             seconds += taken
             return torch.cat([y, large]) if with_bicubic else y
 
@@ -170,15 +206,15 @@ class Upscaler:
 
     def on_floats(self, x: Tensor) -> tuple[Tensor, float]:
         """(N, 3, H, W) in [0, 1] -> (N, 3, scale * H, scale * W), not clamped, and the network's seconds."""
-        y, _, seconds = self._through(x)
+        y, _, seconds = self._through(x, self.engine)
         return y, seconds
 
-    def _through(self, x: Tensor) -> tuple[Tensor, Tensor, float]:
+    def _through(self, x: Tensor, engine: Engine) -> tuple[Tensor, Tensor, float]:
         """(the enlarged tensor, the same by bicubic alone, the network's seconds)."""
         x = x.to(self.device)
         large = bicubic_times(x, self.scale)
         start = time.perf_counter()
-        y = self.engine(self.model.prepare(x))
+        y = engine(self.model.prepare(x))
         seconds = time.perf_counter() - start
         return self.model.finish(y, large), large, seconds
 

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from sr_model import networks
 from sr_model.errors import WeightsError
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 
 SHIPPED = places.SHIPPED
 UPDATE = "update this one with: pip install -U sr-model"
+MIDDLE = 0.5  # the strength of mixed weights where none is given
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class Card:
     sha256: str = ""  # of the safetensors file
     made_of: str = ""  # sha256 of the weights that an 8-bit version was made from
     made: str = ""  # date, such as 2026-11-25
+    # Of weights that are mixed: the names of the sets, each before its tensors' names in the file, and the strength
+    # that each stands for. They begin with that of 0, the parent.
+    strengths: dict[str, float] = field(default_factory=dict)
 
 
 def name(preset: str, scale: int) -> str:
@@ -168,8 +174,28 @@ def read(preset: str, scale: int, folder: Path) -> tuple[bytes, Card]:
     raise WeightsError(f"{path.name} does not match its sha256 in {path.stem}.json: it is damaged or was replaced.")
 
 
-def load(preset: str, scale: int, folder: str | os.PathLike = SHIPPED) -> tuple[Network, Card]:
+def mixed(tensors: dict[str, Tensor], strengths: dict[str, float], strength: float) -> dict[str, Tensor]:
+    """The weights at a strength from 0 to 1: a linear mix of the two sets beside it, exactly a set at its own.
+
+    Sets that begin with the same parent can be mixed: what lies between them works as well as they do.
+    """
+    names = sorted(strengths, key=lambda name: strengths[name])
+    upper = next((i for i, name in enumerate(names) if i and strengths[name] >= strength), len(names) - 1)
+    below, above = names[upper - 1], names[upper]
+    share = (strength - strengths[below]) / (strengths[above] - strengths[below])
+    sets = [
+        {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+        for name in (below, above)
+    ]
+    return {key: torch.lerp(value, sets[1][key], share) for key, value in sets[0].items()}
+
+
+def load(
+    preset: str, scale: int, folder: str | os.PathLike = SHIPPED, strength: float = MIDDLE
+) -> tuple[Network, Card]:
     """The network of a preset at a scale, in evaluation mode on the CPU, and its card.
+
+    `strength`, 0 to 1, is that of weights that are mixed, and is ignored for others.
 
     `folder` is what `places.locate` takes. Raises WeightsError if a file is missing, does not match its sha256, or does
     not fit its config, and HubError if it cannot be downloaded.
@@ -188,7 +214,10 @@ def load(preset: str, scale: int, folder: str | os.PathLike = SHIPPED) -> tuple[
         model = networks.build(networks.read_config(card.architecture, card.config))
         if card.quantized:
             model = quantization.prepared(model)
-        model.load_state_dict(load_tensors(data), strict=True)
+        tensors = load_tensors(data)
+        if card.strengths:
+            tensors = mixed(tensors, card.strengths, strength)
+        model.load_state_dict(tensors, strict=True)
     except (RuntimeError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise WeightsError(f"{path} does not fit the config in {name(preset, scale)}.json: {error}") from None
     return model.eval(), card

@@ -1,0 +1,114 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from sr_model import Upscaler
+from sr_model.errors import ConfigError
+from sr_model.imaging import images
+from sr_model.imaging.images import Picture, mean_channel
+from sr_model.imaging.strength import blockiness, find_strength, jpeg_quality, noise_level
+from sr_model.inference.mixing import STEPS
+from sr_model.models import weights
+
+
+@pytest.fixture
+def small(photo: Image.Image) -> Image.Image:
+    return photo.resize((225, 150), Image.Resampling.BICUBIC).crop((40, 10, 200, 140))
+
+
+def saved(image: Image.Image, quality: int) -> Picture:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return images.load(file.getvalue())
+
+
+def test_the_quality_of_a_jpeg_is_read_from_its_tables(small: Image.Image) -> None:
+    """As Pillow was told, but for rounding."""
+    for quality in (30, 50, 75, 90, 96):
+        assert jpeg_quality(saved(small, quality).jpeg_tables) == pytest.approx(quality, abs=1.5)
+
+
+def test_stronger_compression_is_repaired_more_strongly(small: Image.Image) -> None:
+    """And a clean picture gets the parent."""
+    strengths = [find_strength(images.from_pil(small)), *(find_strength(saved(small, q)) for q in (95, 80, 60, 30))]
+    assert strengths[0] == 0
+    assert strengths == sorted(strengths)
+    assert len(set(strengths)) == len(strengths)
+
+
+def test_what_a_file_does_not_say_is_seen(small: Image.Image) -> None:
+    """Blocks in a PNG wherever they begin, and noise, which has the level that it is found to have."""
+    grey = mean_channel(images.from_pil(small).pixels)
+    worn = mean_channel(saved(small, 20).pixels)
+    assert blockiness(worn[3:, 5:]) == pytest.approx(blockiness(worn), abs=0.1)
+    assert blockiness(worn) > blockiness(grey) + 0.1
+    noisy = np.full((64, 64), 128) + np.random.default_rng(0).normal(0, 8, (64, 64))
+    assert noise_level(noisy) == pytest.approx(7, abs=1.5)
+    pixels = np.repeat(noisy.round().astype(np.uint8)[..., None], 3, axis=2)
+    assert find_strength(Picture(pixels)) > 0.8
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 200), (31, 33)])
+def test_every_size_and_depth_has_a_strength(size: tuple[int, int]) -> None:
+    """Tiny pictures, 16 bits and transparent ones too."""
+    pixels = np.random.default_rng(0).integers(0, 65536, (*size, 3)).astype(np.uint16)
+    alpha = np.zeros(size, np.uint16)
+    for picture in (Picture(pixels), Picture(pixels, alpha)):
+        assert 0 <= find_strength(picture) <= 1
+
+
+def test_the_ends_and_the_middle_are_the_sets_themselves() -> None:
+    """A mix at a set's own strength is that set, bit for bit; in between it is the mean."""
+    generator = torch.Generator().manual_seed(0)
+    sets = {name: torch.randn(5, generator=generator) for name in ("parent", "light", "heavy")}
+    tensors = {f"{name}.w": value for name, value in sets.items()}
+    strengths = {"parent": 0.0, "light": 0.5, "heavy": 1.0}
+    for name, strength in strengths.items():
+        assert torch.equal(weights.mixed(tensors, strengths, strength)["w"], sets[name])
+    between = weights.mixed(tensors, strengths, 0.75)["w"]
+    assert torch.allclose(between, (sets["light"] + sets["heavy"]) / 2)
+
+
+def test_strength_0_is_the_parent(small: Image.Image) -> None:
+    """`photo` at 0 gives what `base` gave when `photo` was trained, and at 1 something else."""
+    _, card = weights.load("photo", 4)
+    parent = Upscaler.from_preset("photo", 4, strength=0)
+    base, base_card = weights.load("base", 4)
+    if card.training["parent"]["sha256"] == base_card.sha256:
+        assert np.array_equal(np.asarray(parent(small)), np.asarray(Upscaler(base)(small)))
+    heavy = Upscaler.from_preset("photo", 4, strength=1)
+    assert not np.array_equal(np.asarray(parent(small)), np.asarray(heavy(small)))
+
+
+def test_each_picture_gets_its_own_strength_by_auto(small: Image.Image) -> None:
+    """In steps; the result is that of the strength given by hand, and none of an engine that was there before."""
+    auto = Upscaler.from_preset("photo", 4)
+    assert auto.is_mixed
+    for picture in (images.from_pil(small), saved(small, 40), images.from_pil(small)):
+        strength = auto.strength_of(picture)
+        assert strength * STEPS == int(strength * STEPS)
+        by_hand = Upscaler.from_preset("photo", 4, strength=strength)
+        assert np.array_equal(auto(picture).pixels, by_hand(picture).pixels)
+    assert auto.strength_of(saved(small, 40)) > auto.strength_of(images.from_pil(small)) == 0
+
+
+def test_other_presets_know_no_strength(small: Image.Image) -> None:
+    """They give what they gave."""
+    upscaler = Upscaler.from_preset("nano", 2, strength=0.7)
+    assert not upscaler.is_mixed
+    assert upscaler.strength_of(images.from_pil(small)) == 0
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.1, "much", float("nan")])
+def test_impossible_strengths_are_refused(strength: float | str) -> None:
+    """With what would be right."""
+    with pytest.raises(ConfigError, match="auto or lie between 0 and 1"):
+        Upscaler.from_preset("nano", 2, strength=strength)
+
+
+def test_results_do_not_carry_the_tables(small: Image.Image) -> None:
+    """What comes out is no JPEG."""
+    assert Upscaler.from_preset("nano", 2)(saved(small, 50)).jpeg_tables == ()
