@@ -63,7 +63,8 @@ DEFAULT = Output()
 
 def fingerprint(upscaler: Upscaler) -> str:
     """Equal for networks that make equal pictures: their config, their weights, and how they are asked."""
-    digest = hashlib.sha256(f"{upscaler.model.config} {upscaler.quality}".encode())
+    strength = f" {upscaler.strength}" if upscaler.is_mixed else ""
+    digest = hashlib.sha256(f"{upscaler.model.config} {upscaler.quality}{strength}".encode())
     for name, value in sorted(upscaler.model.state_dict().items()):
         digest.update(name.encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
