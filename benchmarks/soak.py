@@ -19,6 +19,7 @@ from PIL import Image
 
 from sr_model.models import weights
 from sr_model.networks import presets
+from sr_model.system import memory
 
 KINDS = ("PNG", "JPEG", "WEBP")
 SIDES = (16, 257)  # pixels of the small pictures
@@ -37,10 +38,11 @@ class Page:
                 break
         else:
             raise SystemExit("The page did not start.")
-        self.client = Client(address[0], download_files=folder, verbose=False)
+        self.client = Client(address[0], download_files=folder, verbose=False, httpx_kwargs={"timeout": None})
 
     def memory(self) -> float:
-        """MB that the process holds."""
+        """MB that the process holds, once it has returned what the last job freed."""
+        time.sleep(3 * memory.DELAY)
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         kilobytes = re.search(r"VmRSS:\s+(\d+)", status)
         assert kilobytes is not None, "Linux says it"
