@@ -77,7 +77,7 @@ def test_onnx_runtime_agrees_within_a_level(
 ) -> None:
     """Every kind of network, from 1x1 and odd sizes up, bicubic included."""
     network = randomised(config)
-    (path,) = export("nano", network.scale, tmp_path / "network.onnx", folder=stored(network))
+    (path,) = export("nano", network.scale, tmp_path / "network.onnx", where=stored(network))
     assert furthest(onnx_function(path), network, photo) <= 1
 
 
@@ -110,7 +110,7 @@ def test_the_body_in_exact_tiles_added_to_bicubic_is_the_whole(
     import onnx
 
     network = tiny_model()
-    (path,) = export("nano", 2, tmp_path / "body.onnx", body=True, folder=stored(network))
+    (path,) = export("nano", 2, tmp_path / "body.onnx", body=True, where=stored(network))
     said = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     assert said["bicubic"] == "to be added"
     body = onnx_function(path)
@@ -132,7 +132,7 @@ def test_eight_bits_stay_bytes_and_agree(stored: Callable[[Network], Path], tmp_
     config = PlainConfig(2, width=16, latent_width=16, encoder_layers=2, latent_layers=2, decoder_layers=2)
     network = quantize(randomised(config), [to_tensor(np.asarray(photo))])
     weights.save(network, "nano-int8", tmp_path, {}, {})
-    (path,) = export("nano", 2, tmp_path / "network.onnx", int8=True, folder=tmp_path)
+    (path,) = export("nano", 2, tmp_path / "network.onnx", int8=True, where=tmp_path)
     assert path.stat().st_size < 2.5 * weights.read_card("nano-int8", 2, tmp_path).parameters
     assert furthest(onnx_function(path), network, photo) <= 3
 
@@ -144,14 +144,14 @@ def test_openvino_and_torch_read_their_own_formats(
     """IR of OpenVINO and programs of torch.export agree too, and say what they are."""
     network = tiny_model()
     folder = stored(network)
-    files = export("nano", 2, tmp_path / "network.xml", half=half, folder=folder)
+    files = export("nano", 2, tmp_path / "network.xml", half=half, where=folder)
     assert [file.suffix for file in files] == [".bin", ".xml"]
     model = openvino.Core().read_model(files[1])
     assert model.get_rt_info(["sr_model", "receptive_field"]).astype(str) == str(network.receptive_field)
     compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     assert furthest(lambda x: torch.from_numpy(compiled([x.numpy()])[0]), network, photo) <= 1
     if not half:
-        (path,) = export("nano", 2, tmp_path / "network.pt2", folder=folder)
+        (path,) = export("nano", 2, tmp_path / "network.pt2", where=folder)
         extra = {"sr_model.json": ""}
         program = torch.export.load(path, extra_files=extra)
         assert '"preset": "nano"' in extra["sr_model.json"]

@@ -42,6 +42,13 @@ def test_the_wheel_holds_the_small_weights_and_the_jsons_of_all(wheel: Path) -> 
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "examples"))]
 
 
+def test_the_wheel_holds_all_that_the_page_serves(wheel: Path) -> None:
+    """Scripts, styles, words and the runtime for browsers, with its licence."""
+    names = set(zipfile.ZipFile(wheel).namelist())
+    ours = {path for path in (ROOT / "sr_model/ui").rglob("*") if path.suffix not in ("", ".py", ".pyc")}
+    assert {path.relative_to(ROOT).as_posix() for path in ours} <= names
+
+
 def test_an_installed_package_enlarges_a_photo_from_any_folder(installed: Environment, tmp_path: Path) -> None:
     """`sr-model` and `from sr_model import Upscaler` need nothing of the repository and none of the extras."""
     open_image(EXAMPLES / "flower.jpg").resize((60, 40)).save(tmp_path / "small.png")

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from sr_model.models import weights
+from sr_model.commands.common import add_weights
 from sr_model.networks import presets
 
 
@@ -16,7 +16,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument("--half", action="store_true", help="store weights in 16 bits: half the size")
     parser.add_argument("--int8", action="store_true", help="the preset's 8-bit version")
     parser.add_argument("--body", action="store_true", help="without the bicubic enlargement that the network adds to")
-    parser.add_argument("--weights", type=Path, metavar="FOLDER", help="where they are (default: those shipped)")
+    add_weights(parser, "where its weights are")
     parser.set_defaults(work=_run)
 
 
@@ -24,7 +24,7 @@ def _run(options: argparse.Namespace) -> int:
     from sr_model.exporting.formats import export  # torch's exporters are slow to import
 
     scale = presets.default_scale(options.preset) if options.scale is None else options.scale
-    folder = options.weights or weights.SHIPPED
-    for path in export(options.preset, scale, options.out, options.half, options.int8, options.body, folder):
+    chosen = options.out, options.half, options.int8, options.body
+    for path in export(options.preset, scale, *chosen, options.weights):
         print(path)
     return 0

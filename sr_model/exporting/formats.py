@@ -13,7 +13,7 @@ from sr_model.errors import ConfigError
 from sr_model.exporting.modules import Body, Whole, adds_to_bicubic, with_onnx_rounding
 from sr_model.exporting.onnx_graph import EXAMPLE, to_onnx, traced
 from sr_model.inference.engines import to_openvino
-from sr_model.models import weights
+from sr_model.models import places, weights
 from sr_model.models.weights import Card
 from sr_model.networks import Network
 from sr_model.networks.presets import INT8
@@ -30,7 +30,7 @@ def export(
     half: bool = False,
     int8: bool = False,
     body: bool = False,
-    folder: str | os.PathLike = weights.SHIPPED,
+    where: str | os.PathLike = weights.SHIPPED,
 ) -> list[Path]:
     """Write a preset's network as ONNX (.onnx), OpenVINO IR (.xml and .bin) or `torch.export` (.pt2).
 
@@ -38,7 +38,8 @@ def export(
     the output is not clamped. `half` stores weights in 16 bits, `int8` takes the preset's 8-bit version, and `body`
     leaves out the bicubic enlargement that the network adds to. Returns the files written.
 
-    Raises ConfigError for other endings and for combinations that a format cannot hold, WeightsError as `load` does.
+    Raises ConfigError for other endings and for combinations that a format cannot hold, WeightsError and HubError as
+    loading does from `where`, which `places.locate` takes.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -48,7 +49,8 @@ def export(
     if half and (preset.endswith(INT8) or suffix == ".pt2"):
         what = "a .pt2 file" if suffix == ".pt2" else "an 8-bit network"
         raise ConfigError(f"--half does not apply to {what}; leave it out.")
-    network, card = weights.load(preset, scale, folder)
+    place = places.locate(where, [weights.name(preset, scale)])
+    network, card = weights.load(preset, scale, place.folder)
     if card.quantized and suffix == ".pt2":
         raise ConfigError("8-bit networks cannot be written as .pt2; choose .onnx or .xml.")
     metadata = describe(network, card, half, body)

@@ -10,6 +10,9 @@ from typing import Any
 
 import gradio as gr
 
+from sr_model.ui.device.offered import runtime_megabytes
+from sr_model.ui.jobs import maps
+from sr_model.ui.limits import MAX_PIXELS, MAX_RESULT_PIXELS
 from sr_model.ui.serving.assets import assets_path
 
 HERE = Path(__file__).parent
@@ -76,6 +79,24 @@ def choice(value: Any, *, name: str, when: list[str] | None = None, several: boo
     return _component("controls/choice", value, options, name=name, when=when or [], several=several)
 
 
+def device(offered: list[dict[str, Any]], **options: Any) -> gr.HTML:
+    """Does the work in the browser where the place "device" is chosen; `input` carries updates of other components.
+
+    Value: updates of the status, the viewer, the two buttons and the plan, in this order. `offered` is what
+    `Offered.listed` makes.
+    """
+    return _component(
+        "device/device",
+        None,
+        options,
+        networks=offered,
+        megabytes=runtime_megabytes(),
+        limits={"pixels": MAX_PIXELS, "resultPixels": MAX_RESULT_PIXELS},
+        stops=list(maps.STOPS),
+        server=True,
+    )
+
+
 def target(value: Any = "", **options: Any) -> gr.HTML:
     """A size in pixels or megapixels, shown where the scale is "size". Value: "", or what `sizing.target_of` takes."""
     return _component("controls/target", value, options)
@@ -84,7 +105,7 @@ def target(value: Any = "", **options: Any) -> gr.HTML:
 def gallery(value: Any, **options: Any) -> gr.HTML:
     """Examples as buttons; `select` carries the name of the one pressed.
 
-    Value: [{"name", "title", "credit", "thumb"}].
+    Value: [{"name", "title", "credit", "thumb", "file": file data}].
     """
     return _component("parts/gallery", value, options)
 

@@ -7,9 +7,11 @@ import gradio as gr
 
 from sr_model.networks.presets import find
 from sr_model.ui import components, work
+from sr_model.ui.device import offered
 from sr_model.ui.handlers import scale_choice
 from sr_model.ui.jobs import planning
 from sr_model.ui.limits import MAX_BYTES
+from sr_model.ui.serving.routes import network_address
 from sr_model.ui.upscalers import Upscalers
 
 
@@ -27,6 +29,19 @@ class Controls:
     def all(self) -> list[Any]:
         """In their order."""
         return [getattr(self, field.name) for field in fields(self)]
+
+
+def place(upscalers: Upscalers) -> tuple[gr.HTML, gr.HTML]:
+    """(the choice of where the work is done, what does it in the browser); neither is sent to the server."""
+    networks = offered.listed(upscalers.choices, network_address)
+    options = [
+        {"value": "server", "label": "on_server", "hint": ""},
+        {"value": "device", "label": "on_device", "hint": "on_device_hint", **offered.runtime_megabytes()},
+    ]
+    choice = components.choice(
+        {"chosen": "server", "options": options}, name="place", elem_id="sr-place", visible=bool(networks)
+    )
+    return choice, components.device(networks, elem_id="sr-device")
 
 
 def picture(example: Any) -> gr.HTML:

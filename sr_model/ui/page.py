@@ -18,6 +18,7 @@ from sr_model.ui.examples import Example, load_examples
 from sr_model.ui.handlers import MAX_SECONDS, Handlers, waiting
 from sr_model.ui.limits import MAX_BYTES, BodyLimit
 from sr_model.ui.serving.assets import STYLES
+from sr_model.ui.serving.isolation import isolating
 from sr_model.ui.serving.routes import routes
 from sr_model.ui.upscalers import Upscalers
 from sr_model.ui.words import WORD
@@ -63,15 +64,16 @@ def build_app(
     refuse_addresses(page)
     page.queue(max_size=WAITING)
     store.start_sweeper()
-    return App(page, store)
+    return App(page, store, upscalers)
 
 
 @dataclass(frozen=True)
 class App:
-    """The page, and the store of its uploads and results."""
+    """The page, the store of its uploads and results, and its networks."""
 
     page: gr.Blocks
     store: cache.Store
+    upscalers: Upscalers
 
     def launch(self, server_port: int | None = None, **options: Any) -> Any:
         """Serve the page, with further options of Gradio's; without a port, on 7860 or the next free one.
@@ -79,7 +81,7 @@ class App:
         Raises ConfigError if the port is taken.
         """
         try:
-            return self.page.launch(server_port=server_port, **launch_options(self.store), **options)
+            return self.page.launch(server_port=server_port, **launch_options(self.store, self.upscalers), **options)
         except OSError as error:
             if "Cannot find empty port" not in str(error):
                 raise
@@ -93,7 +95,7 @@ class App:
         self.page.close()
 
 
-def launch_options(store: cache.Store) -> dict[str, Any]:
+def launch_options(store: cache.Store, upscalers: Upscalers) -> dict[str, Any]:
     """Keyword arguments for `launch` that belong to the page: its looks, its limits, and no recording."""
     theme = gr.themes.Base(
         primary_hue=gr.themes.colors.blue,
@@ -110,8 +112,8 @@ def launch_options(store: cache.Store) -> dict[str, Any]:
         "theme": theme,
         "css_paths": STYLES,
         "app_kwargs": {
-            "middleware": [Middleware(BodyLimit, make_room=store.make_room)],
-            "routes": routes(store),
+            "middleware": [*isolating(), Middleware(BodyLimit, make_room=store.make_room)],
+            "routes": routes(store, upscalers),
         },
         "max_file_size": MAX_BYTES,
         "allowed_paths": [],
@@ -131,6 +133,7 @@ class Parts:
     picture: gr.HTML
     reference: gr.HTML
     controls: form.Controls
+    device: gr.HTML
     plan: gr.HTML
     run: gr.Button
     cancel: gr.Button
@@ -144,6 +147,7 @@ def _layout(upscalers: Upscalers, examples: dict[str, Example], chosen_example: 
     with gr.Row(elem_id="sr-main"):
         with gr.Column(elem_id="sr-form"):
             picture = form.picture(chosen_example)
+            _, device = form.place(upscalers)
             controls = form.controls(upscalers)
             reference = form.reference()
             plan = components.plan(elem_id="sr-plan")
@@ -154,7 +158,7 @@ def _layout(upscalers: Upscalers, examples: dict[str, Example], chosen_example: 
             viewer = components.viewer(finished, elem_id="sr-viewer")
     gallery = _examples(examples)
     _about(upscalers)
-    return Parts(picture, reference, controls, plan, run, cancel, status, viewer, gallery)
+    return Parts(picture, reference, controls, device, plan, run, cancel, status, viewer, gallery)
 
 
 def _connect(parts: Parts, handlers: Handlers) -> None:
@@ -178,6 +182,10 @@ def _connect(parts: Parts, handlers: Handlers) -> None:
     parts.cancel.click(handlers.cancelled, None, outputs, cancels=[pressed, tried], **quick)
     for event in (pressed, tried):
         event.failure(handlers.failed, parts.status, outputs, **quick)
+    # What the visitor's own device does stays in the browser.
+    parts.device.input(
+        None, parts.device, [*outputs, parts.plan], js="(updates) => updates", trigger_mode="multiple", **quick
+    )
     controls = parts.controls
     controls.mode.input(None, controls.mode, parts.run, js=NAME_RUN, **quick)
     controls.preset.input(handlers.choose_preset, [controls.preset, controls.scale], controls.scale, **quick)
@@ -193,7 +201,10 @@ def _connect(parts: Parts, handlers: Handlers) -> None:
 
 
 def _examples(examples: dict[str, Example]) -> gr.HTML:
-    entries = [{"name": name, "title": e.title, "credit": e.credit, "thumb": e.thumb} for name, e in examples.items()]
+    entries = [
+        {"name": name, "title": e.title, "credit": e.credit, "thumb": e.thumb, "file": cache.file_data(e.path)}
+        for name, e in examples.items()
+    ]
     if entries:
         gr.Markdown("## Examples", elem_id="sr-examples-head")
     return components.gallery(entries, elem_id="sr-examples", visible=bool(entries))

@@ -46,7 +46,8 @@ picture has lost is guessed, so do not identify faces or number plates from it."
 
 PRIVACY = """## Privacy
 
-Pictures are used only to make your result, and are deleted from the server within an hour. Results contain no \
+Pictures are used only to make your result, and are deleted from the server within an hour; those that you work on \
+with *My device* are not sent at all. Results contain no \
 location, and camera data only if you ask for it. The page sets no cookies, keeps no history and loads nothing from \
 elsewhere."""
 

@@ -2,7 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,27 @@ def address(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         _, url, _ = app.launch(prevent_thread_lock=True, quiet=True)
         yield url
         app.close()
+
+
+Serve = Callable[[Path], str]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serves folders by Python's own `python -m http.server`; gives their addresses."""
+    processes: list[subprocess.Popen] = []
+
+    def start(folder: Path) -> str:
+        command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(folder)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        processes.append(process)
+        assert process.stdout
+        return f"http://127.0.0.1:{process.stdout.readline().split('port ')[1].split()[0]}/"
+
+    yield start
+    for process in processes:
+        process.terminate()
+        process.communicate()
 
 
 class Visit:

@@ -6,6 +6,7 @@ export default function mount({ element, props, trigger, watch }) {
   const root = element.querySelector(".sr-choice");
   const options = root.querySelector(".sr-options");
   const hint = root.querySelector(".sr-hint");
+  let allowed = null; // the values that can be chosen where the work is done; null for all
   const group = `choice-${props.name}`;
   root.querySelector("legend").textContent = t(props.name);
 
@@ -26,7 +27,7 @@ export default function mount({ element, props, trigger, watch }) {
   function announce() {
     const { chosen, options: entries } = props.value;
     const entry = entries.find((option) => option.value === chosen);
-    hint.textContent = entry ? t(entry.hint) : "";
+    hint.textContent = entry ? t(entry.hint, entry) : "";
     tell("setting", { name: props.name, value: chosen });
   }
 
@@ -39,6 +40,7 @@ export default function mount({ element, props, trigger, watch }) {
         input.name = group;
         input.value = option.value;
         input.checked = isChosen(option.value);
+        input.disabled = Boolean(allowed) && !allowed.includes(option.value);
         input.addEventListener("change", () => choose(option.value, true));
         label.append(input, t(String(option.label)));
         return label;
@@ -54,6 +56,13 @@ export default function mount({ element, props, trigger, watch }) {
 
   hear("setting", ({ name }) => {
     if (name === "mode") show();
+  });
+  hear("allow", ({ name, values }) => {
+    if (name !== props.name) return;
+    allowed = values;
+    for (const input of options.querySelectorAll("input")) {
+      input.disabled = Boolean(values) && !values.map(String).includes(input.value);
+    }
   });
   // Another component asks for a value: a link, an offer, a picture that was dropped.
   hear("choose", ({ name, value }) => {

@@ -1,5 +1,5 @@
 // Before the button: the size now and then, and the seconds; or what exceeds a limit, and what would fit.
-import { hear, make, tell } from "../parts/bus.js";
+import { hear, make, settings, tell } from "../parts/bus.js";
 import { number, t } from "../words/words.js";
 
 const size = ([w, h]) => `${w}×${h}`;
@@ -13,6 +13,7 @@ export default function mount({ element, props, watch }) {
 
   function render() {
     const value = props.value || { kind: "empty" };
+    if (settings.place === "device" && !value.local) return; // the server knows nothing of the picture
     root.dataset.kind = value.kind;
     const ready = value.kind === "ready";
     const key = ready && value.mode !== "enlarge" ? "plan_compare" : "plan";

@@ -10,7 +10,11 @@ hear("setting", ({ name, value }) => {
   settings[name] = value;
 });
 
-// The picture that is chosen now: {name, source, size, own} or null.
+// What is there only while the visitor's own device does the work: the reference's file, and a function that makes
+// downloads, (name, format, quality) -> Promise<Blob>.
+export const local = { reference: null, file: null };
+
+// The picture that is chosen now: {name, source, own, file} or null; `file` is the visitor's own.
 export const current = { picture: null };
 const byHand = new Set();
 hear("by hand", (name) => byHand.add(name));

@@ -1,5 +1,5 @@
 // Examples as buttons.
-import { make } from "./bus.js";
+import { make, settings, tell } from "./bus.js";
 
 const BUSY = ".sr-status[data-kind='working'], .sr-status[data-kind='waiting']";
 
@@ -12,7 +12,9 @@ export default function mount({ element, props, trigger }) {
     button.type = "button";
     button.dataset.name = example.name;
     button.addEventListener("click", () => {
-      if (!document.querySelector(BUSY)) trigger("select", { name: example.name });
+      if (document.querySelector(BUSY)) return;
+      if (settings.place === "device") tell("example", example);
+      else trigger("select", { name: example.name });
     });
     picture.src = example.thumb;
     picture.alt = "";

@@ -1,5 +1,5 @@
 // Takes a picture, shows it at once, and sends its own bytes.
-import { hear, settings, tell } from "./bus.js";
+import { hear, local, settings, tell } from "./bus.js";
 import { t, translate } from "../words/words.js";
 
 const NOTHING = ""; // Gradio turns null into this, and would report that as a change
@@ -11,6 +11,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
   const [input, preview, chosen, error] = ["file", "preview", "chosen", "picker-error"].map(find);
   let latest = 0; // an upload is dropped if a later choice has overtaken it
   let blob = null;
+  let kept = null; // a file that has not been sent, as the visitor's own device is to do the work
   translate(root);
   find("heading").textContent = t(props.word);
   find("hint").textContent = t(`${props.word}_hint`, { megabytes: props.max_bytes / 1048576 });
@@ -28,7 +29,10 @@ export default function mount({ element, props, trigger, watch, upload }) {
     error.textContent = "";
   }
 
-  const announce = (picture) => props.main && tell("picture", picture);
+  function announce(picture) {
+    if (props.main) tell("picture", picture);
+    else local.reference = picture && picture.file;
+  }
 
   function refuse(sentence) {
     show("empty");
@@ -39,6 +43,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
   async function take(file) {
     if (!file) return;
     const mine = ++latest;
+    kept = null;
     props.value = NOTHING;
     if (file.size > props.max_bytes) {
       refuse(t("too_large", { size: (file.size / 1048576).toFixed(1), most: props.max_bytes / 1048576 }));
@@ -46,7 +51,18 @@ export default function mount({ element, props, trigger, watch, upload }) {
     }
     const source = URL.createObjectURL(file);
     show("uploading", file.name, source);
-    announce({ name: file.name, source, own: true });
+    announce({ name: file.name, source, own: true, file });
+    if (settings.place === "device") {
+      kept = file;
+      show("ready", file.name, source);
+      trigger("input");
+      return;
+    }
+    await send(file, source, mine);
+  }
+
+  async function send(file, source, mine) {
+    kept = null;
     try {
       const { path, url } = await upload(file);
       if (mine !== latest) return;
@@ -62,8 +78,10 @@ export default function mount({ element, props, trigger, watch, upload }) {
   function showValue(first = false) {
     const value = props.value;
     latest += 1;
+    kept = null;
     if (!value) {
       show("empty");
+      if (!props.main) announce(null);
       return;
     }
     show("ready", value.name, value.thumb || value.file.url);
@@ -109,6 +127,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
   });
   find("remove").addEventListener("click", () => {
     latest += 1;
+    kept = null;
     props.value = NOTHING;
     show("empty");
     announce(null);
@@ -123,6 +142,16 @@ export default function mount({ element, props, trigger, watch, upload }) {
     hear("setting", follow);
     follow();
   }
+  hear("setting", ({ name, value }) => {
+    if (name !== "place" || value === "device" || !kept) return;
+    show("uploading", kept.name, blob);
+    send(kept, blob, latest);
+  });
+  hear("take", (value) => {
+    if (!props.main) return;
+    props.value = value;
+    showValue();
+  });
   watch("value", () => showValue());
   showValue(true);
 }

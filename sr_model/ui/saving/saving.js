@@ -1,5 +1,5 @@
 // Downloads of a result in any of four formats, and copies to the clipboard.
-import { make } from "../parts/bus.js";
+import { local, make } from "../parts/bus.js";
 import { t } from "../words/words.js";
 import { titleOf } from "../viewer/panes.js";
 
@@ -10,6 +10,7 @@ const FORMATS = [
   ["jpg", "JPEG"],
 ];
 const LOSSY = ["avif", "jpg"];
+const LOCAL = ["png", "jpg"]; // what browsers can write themselves
 
 function button(word, act) {
   const node = make("button", "", t(word));
@@ -48,7 +49,7 @@ export function showSaving(root, value, address) {
   if (!value) return;
   const pane = select(value.panes.map((each) => [each.name, titleOf(each.title)]));
   pane.selectedIndex = Math.min(1, value.panes.length - 1);
-  const format = select(FORMATS);
+  const format = select(value.local ? FORMATS.filter(([kind]) => LOCAL.includes(kind)) : FORMATS);
   const quality = make("input");
   Object.assign(quality, { type: "range", min: 50, max: 100, value: 90 });
   const exif = make("input");
@@ -64,11 +65,14 @@ export function showSaving(root, value, address) {
     if (LOSSY.includes(kind)) query.set("quality", quality.value);
     if (exif.checked) query.set("exif", "1");
     said.textContent = t("encoding");
-    const answer = await fetch(`${address}/sr-download?${query}`);
-    if (!answer.ok) throw new Error(await answer.text());
-    const blob = await answer.blob();
+    const blob = value.local ? await local.file(pane.value, kind, quality.value) : await ask(query);
     said.textContent = t("file_size", { size: (blob.size / 1e6).toFixed(2) });
     return blob;
+  }
+  async function ask(query) {
+    const answer = await fetch(`${address}/sr-download?${query}`);
+    if (!answer.ok) throw new Error(await answer.text());
+    return answer.blob();
   }
   const attempt = (work) => () =>
     work().catch((error) => {

@@ -1,19 +1,26 @@
 """Routes beside Gradio's: the page's own scripts and styles, and downloads of results in other formats."""
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from sr_model.errors import SRError
+from sr_model.models import weights
 from sr_model.ui.cache import Store
+from sr_model.ui.device import offered
 from sr_model.ui.serving import downloads
-from sr_model.ui.serving.assets import UI, Assets, assets_path
+from sr_model.ui.serving.assets import UI, YEAR, Assets, assets_path
+from sr_model.ui.upscalers import Upscalers
+
+NETWORKS = "sr-networks"
 
 
-def routes(store: Store) -> list[BaseRoute]:
+def routes(store: Store, upscalers: Upscalers) -> list[BaseRoute]:
     """For the server's `routes`."""
     turn = threading.Semaphore(1)  # encoding takes a whole processor
 
@@ -34,4 +41,40 @@ def routes(store: Store) -> list[BaseRoute]:
     return [
         Mount(f"/{assets_path()}", Assets(directory=UI), name="sr-assets"),
         Route("/sr-download", download),
+        *_networks(upscalers),
+    ]
+
+
+def network_address(preset: str, scale: int) -> str:
+    """Where the page finds what a browser must know of a network."""
+    return f"{NETWORKS}/{weights.name(preset, scale)}.json"
+
+
+def _networks(upscalers: Upscalers) -> list[BaseRoute]:
+    """What browsers need to run the networks themselves: descriptions, which are fresh, and files, kept for ever."""
+    files = offered.NetworkFiles(upscalers.place.folder)
+
+    def answering(work: Callable[[str, int], Response]) -> Callable[[Request], Any]:
+        async def answer(request: Request) -> Response:
+            try:
+                return await run_in_threadpool(work, request.path_params["preset"], request.path_params["scale"])
+            except SRError as error:
+                return PlainTextResponse(str(error), status_code=404)
+
+        return answer
+
+    def described(preset: str, scale: int) -> Response:
+        seconds = upscalers.seconds(preset, scale, 1)  # refuses what is not offered
+        card = weights.read_card(preset, scale, upscalers.place.folder)
+        file = f"{card.sha256[:12]}/{weights.name(preset, scale)}.onnx"
+        value = offered.describe(preset, scale, upscalers.place.folder, file)
+        return JSONResponse({**value, "server": seconds}, headers={"cache-control": "no-cache"})
+
+    def file(preset: str, scale: int) -> Response:
+        headers = {"cache-control": f"public, max-age={YEAR}, immutable"}
+        return Response(files.get(preset, scale), media_type="application/octet-stream", headers=headers)
+
+    return [
+        Route(f"/{NETWORKS}/{{preset}}-x{{scale:int}}.json", answering(described)),
+        Route(f"/{NETWORKS}/{{version}}/{{preset}}-x{{scale:int}}.onnx", answering(file)),
     ]

@@ -58,7 +58,7 @@ export class Pane {
 
   // Only what is seen is there, and only where the preview is coarser than the page.
   #tile({ left, top, scale, pane }) {
-    const { side, first } = this.value.tiles;
+    const { side, first, urls } = this.value.tiles;
     const { width, height } = this.value;
     const wanted = new Set();
     const coarse = (this.base.naturalWidth || 1) / width;
@@ -82,7 +82,7 @@ export class Pane {
     for (const key of wanted) {
       if (this.tiles.has(key)) continue;
       const [column, row] = key.split("-").map(Number);
-      const node = picture(first.url.replace(/0-0\.png$/, `${key}.png`), "sr-tile");
+      const node = picture(urls ? urls[key] : first.url.replace(/0-0\.png$/, `${key}.png`), "sr-tile");
       node.width = Math.min(side, width - column * side);
       node.height = Math.min(side, height - row * side);
       node.style.left = `${column * side}px`;
