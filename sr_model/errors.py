@@ -35,3 +35,7 @@ class StorageError(SRError):
 
 class FullError(StorageError):
     """There is no room for results, so all that follows would be lost too."""
+
+
+class ClusterError(SRError):
+    """A cluster cannot be reached, or is lost."""

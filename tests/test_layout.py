@@ -15,7 +15,7 @@ LAYERS = (
     {"networks"},
     {"data", "models"},
     {"inference"},
-    {"evaluation", "exporting", "bulk"},
+    {"evaluation", "exporting", "bulk", "video"},
     {"figures", "losses"},
     {"publishing"},
     {"training", "benchmark"},

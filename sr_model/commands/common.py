@@ -20,6 +20,8 @@ EXTRAS = {
     **dict.fromkeys(("torchvision", "matplotlib", "tensorboard"), "train"),
     **dict.fromkeys(("s3fs", "aiohttp"), "remote"),
     "pyarrow": "lists",
+    "av": "video",
+    "ray": "cluster",
 }
 
 

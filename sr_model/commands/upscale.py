@@ -4,16 +4,22 @@ import argparse
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
 from sr_model.bulk import storage
-from sr_model.bulk.display import Display
 from sr_model.bulk.job import Job, file_job, folder_job
 from sr_model.bulk.outputs import FORMATS, Output
 from sr_model.bulk.plan import plan
+from sr_model.bulk.records import Record
 from sr_model.commands.common import add_network, chosen_scale, load_upscaler
+from sr_model.commands.display import Display, FrameDisplay
+from sr_model.errors import ConfigError
+from sr_model.inference.batches import Tick
+from sr_model.inference.upscaler import Upscaler
+from sr_model.video import clips
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -37,6 +43,14 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument("--column", default="", metavar="NAME", help="of the list's names (default: path)")
     parser.add_argument("--keep-exif", action="store_true", help="camera, date, place: all that the originals hold")
     parser.add_argument("--max-side", type=int, metavar="N", help="shrink results that have more pixels on a side")
+    parser.add_argument("--cluster", default="", metavar="local|ADDRESS", help="work on a Ray cluster")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="networks on it (default: one a GPU, or for two processors)",
+    )
     parser.add_argument("--report", type=Path, metavar="FILE", help="what became of each file, as lines of JSON")
     parser.add_argument("--dry-run", action="store_true", help="say how many files, how long, and how much disk")
     parser.add_argument("--timing", action="store_true", help="also print where the time went")
@@ -51,6 +65,8 @@ def _run(options: argparse.Namespace) -> int:
     output = Output(
         options.format, numbers[-1] if numbers else None, options.suffix, options.keep_exif, options.max_side
     )
+    if storage.ending(options.input) in clips.SUFFIXES:
+        return _video(options, output)
     job = _job(options, output)
     upscaler = load_upscaler(options)
     if options.dry_run:
@@ -64,7 +80,7 @@ def _run(options: argparse.Namespace) -> int:
     ):
         display.count(job.items)
         wait = partial(print, f"waiting for another job on {options.output} to end", file=sys.stderr, flush=True)
-        for step in job.steps(upscaler, wait):
+        for step in _on_cluster(options, job, upscaler, wait) if options.cluster else job.steps(upscaler, wait):
             display.show(step)
     return 1 if display.counts["refused"] else 0
 
@@ -73,3 +89,28 @@ def _job(options: argparse.Namespace, output: Output) -> Job:
     if options.from_file or storage.is_folder(options.input):
         return folder_job(options.input, options.output, output, tuple(options.glob), options.from_file, options.column)
     return file_job(options.input, options.output, output)
+
+
+def _on_cluster(
+    options: argparse.Namespace, job: Job, upscaler: Upscaler, wait: Callable[[], None]
+) -> Iterator[Tick | Record]:
+    from sr_model.bulk import cluster
+
+    asked = {"device": options.device, "tile": options.tile, "engine": options.engine, "quality": options.quality}
+    with job.lock(wait):
+        yield from cluster.run(job, upscaler, asked, options.cluster, options.workers)
+
+
+def _video(options: argparse.Namespace, output: Output) -> int:
+    source, target = Path(options.input), Path(options.output)
+    if target.suffix.lower() not in clips.SUFFIXES:
+        raise ConfigError(f"OUT of a video must end in one of {', '.join(clips.SUFFIXES)}.")
+    if target.exists() and source.exists() and target.samefile(source):
+        raise ConfigError(f"OUT would replace the original {source}; choose another name.")
+    upscaler = load_upscaler(options)
+    settings = str(output.settings(upscaler, target.suffix))
+    with FrameDisplay() as display:
+        for step in clips.enlarge(upscaler, source, target, settings):
+            display.show(step.done, step.total)
+    print(target)
+    return 0

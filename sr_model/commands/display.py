@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sr_model.bulk.plan import duration
 from sr_model.bulk.records import Item, Record
@@ -98,3 +98,32 @@ class Display:
             left = (total - completed) / completed * (self._spoke - self._began) if completed and total else None
             rest = "" if left is None else f", {duration(left)} left"
             print(f"{files} files, {speed} megapixels/s{rest}", flush=True)
+
+
+class FrameDisplay:
+    """Shows how far a video is: a bar in a terminal, a line every half minute in a log. Use as a context."""
+
+    def __init__(self) -> None:
+        console = Console(highlight=False, soft_wrap=True)
+        self._live = console.is_terminal
+        columns = (BarColumn(bar_width=20), MofNCompleteColumn(), TextColumn("frames,"))
+        self._bar = Progress(
+            *columns, TimeRemainingColumn(compact=True), TextColumn("left"), console=console, disable=not self._live
+        )
+        self._task = self._bar.add_task("", total=None)
+        self._began = self._spoke = time.monotonic()
+
+    def __enter__(self) -> "FrameDisplay":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def show(self, done: int, total: int) -> None:
+        """So many frames are done of so many, or of an unknown number."""
+        self._bar.update(self._task, completed=done, total=total or None)
+        if not self._live and time.monotonic() - self._spoke > PLAIN_SECONDS:
+            self._spoke = time.monotonic()
+            rest = f", {duration((self._spoke - self._began) / done * (total - done))} left" if total else ""
+            print(f"{done} of {total or '?'} frames{rest}", flush=True)

@@ -1,0 +1,1 @@
+"""Videos: their frames enlarged one by one."""
