@@ -49,7 +49,7 @@ def test_another_network_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("nowhere", "no such folder, .safetensors file or preset"),
+        ("nowhere", "no such folder, .safetensors file, repository .* or preset"),
         ("weights.safetensors", "named <preset>-x<scale>.safetensors"),
         ("runs/nano-x3.safetensors", "no weights for nano-x3"),
     ],
