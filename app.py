@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+# isort: split
 from sr_model.commands.common import add_weights, run
 from sr_model.inference.devices import DEVICES
 from sr_model.inference.engines import ENGINES

@@ -11,15 +11,6 @@ from PIL import Image
 
 from sr_model.imaging import images
 
-# The examples in the order shown, with the point (x, y as fractions of the sides) that the viewer centres on first.
-FOCUS = {
-    "chelsea.png": (0.42, 0.38),
-    "raccoon.png": (0.52, 0.36),
-    "astronaut.png": (0.43, 0.22),
-    "coffee.png": (0.5, 0.35),
-    "china.jpg": (0.36, 0.4),
-    "rocket.jpg": (0.5, 0.5),
-}
 THUMB = (264, 176)  # pixels
 
 
@@ -35,19 +26,21 @@ class Example:
 
 
 def load_examples(source: Path, folder: Path) -> dict[str, Example]:
-    """The photos of FOCUS that are in `source` and have a credit in its credits.json, copied into `folder`."""
+    """The photos in `source` that have a focus in its credits.json, in that order, copied into `folder`.
+
+    The focus is the point (x, y as fractions of the sides) that the viewer centres on first.
+    """
     credits_file = source / "credits.json"
     credit_of = json.loads(credits_file.read_text(encoding="utf-8")) if credits_file.exists() else {}
     found = {}
-    for name, focus in FOCUS.items():
-        if name not in credit_of or not (source / name).exists():
+    for name, entry in credit_of.items():
+        if "focus" not in entry or not (source / name).exists():
             continue
         path = folder / "examples" / name
         path.parent.mkdir(exist_ok=True)
         shutil.copyfile(source / name, path)
-        entry = credit_of[name]
         credit = f"{entry['author']}, {entry['licence']}"
-        found[name] = Example(path, entry["title"], credit, _thumb(path), focus)
+        found[name] = Example(path, entry["title"], credit, _thumb(path), tuple(entry["focus"]))
     return found
 
 

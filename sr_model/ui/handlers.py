@@ -1,8 +1,8 @@
 """Event handlers of the page: they turn values from the browser into work, and its outcome into values."""
 
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from sr_model.errors import ImageError, MemoryLimitError, SRError
 from sr_model.imaging import images
 from sr_model.networks import presets
-from sr_model.system import memory
+from sr_model.system import memory, zero_gpu
 from sr_model.ui import texts
 from sr_model.ui.cache import Store, file_data
 from sr_model.ui.examples import Example
@@ -41,6 +41,13 @@ class Handlers:
     examples: dict[str, Example]
     store: Store
     max_seconds: float = MAX_SECONDS
+    compute: Callable[[Job, Settings | None], Iterator[Progress | Outcome]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        def compute(job: Job, settings: Settings | None) -> Iterator[Progress | Outcome]:
+            yield from self._computed(job, settings)
+
+        object.__setattr__(self, "compute", zero_gpu.on_gpu(compute, planning.gpu_seconds))
 
     def run(
         self,
@@ -196,15 +203,19 @@ class Handlers:
 
     def _work(self, job: Job, settings: Settings | None = None) -> Iterator[Progress | Outcome]:
         try:
-            if job.mode == NETWORKS and settings is not None:
-                found = planning.contenders(settings.networks, job.times, self.upscalers)
-                yield from beside.perform_beside(job, found, self.max_seconds)
-                return
-            upscaler = self.upscalers.get(job.preset, job.scale)
-            cost = self.upscalers.seconds(job.preset, job.scale, 1)
-            yield from perform(job, upscaler, cost, self.max_seconds)
+            yield from self.compute(job, settings)
         finally:
             memory.release_soon()
+
+    def _computed(self, job: Job, settings: Settings | None) -> Iterator[Progress | Outcome]:
+        upscalers = self.upscalers.for_job()
+        if job.mode == NETWORKS and settings is not None:
+            found = planning.contenders(settings.networks, job.times, upscalers)
+            yield from beside.perform_beside(job, found, self.max_seconds)
+            return
+        upscaler = upscalers.get(job.preset, job.scale)
+        cost = upscalers.seconds(job.preset, job.scale, 1)
+        yield from perform(job, upscaler, cost, self.max_seconds)
 
     def _perform(self, path: Path, settings: Settings, larger: Path | None, session: str) -> Iterator[Updates]:
         example = next((e for e in self.examples.values() if e.path.resolve() == path), None)

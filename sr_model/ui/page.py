@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 
 from sr_model.errors import ConfigError
 from sr_model.models import weights
+from sr_model.system import zero_gpu
 from sr_model.ui import cache, components, form, texts
 from sr_model.ui.components import refuse_addresses
 from sr_model.ui.examples import Example, load_examples
@@ -47,7 +48,8 @@ def build_app(
     refused. This compiles and warms up the default network, and computes the first example. Raises WeightsError,
     ConfigError and HubError.
     """
-    upscalers = Upscalers(where, device, engine)
+    # On ZeroGPU only a job has the GPU; plans and the first example are the CPU's.
+    upscalers = Upscalers(where, "cpu" if zero_gpu.ACTIVE else device, engine)
     upscalers.get(*upscalers.default).warm_up()
     store = cache.Store(disk_budget)
     shown = load_examples(examples, store.folder) if examples else {}
@@ -217,4 +219,6 @@ def _about(upscalers: Upscalers) -> None:
         gr.Markdown(texts.LIMITS)
         gr.Markdown(texts.PRIVACY)
         gr.Markdown(texts.API.format(preset=preset, scale=scale))
-        gr.Markdown(texts.weights(upscalers.cards(), str(upscalers.place.repo or "")), elem_id="sr-weights")
+        space = os.environ.get("SPACE_ID")
+        duplicate = texts.DUPLICATE.format(space=space) if space else ""
+        gr.Markdown(duplicate + texts.weights(upscalers.cards(), str(upscalers.place.repo or "")), elem_id="sr-weights")

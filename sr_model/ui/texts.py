@@ -63,6 +63,14 @@ path = client.predict(handle_file("photo.png"), {scale}, "{preset}", api_name="/
 This returns the enlarged picture as a PNG file. `client.view_api()` describes the parameters."""
 
 
+# Without a queue of strangers, and on hardware of one's own choice.
+DUPLICATE = """## Your own copy
+
+[Duplicate this Space](https://huggingface.co/spaces/{space}?duplicate=true) to have it to yourself.
+
+"""
+
+
 def weights(cards: Sequence[Card], place: str) -> str:
     """Which weights the page serves: a table of their names, dates and sha256."""
     source = f" from `{place}`" if place else ""

@@ -14,6 +14,7 @@ from sr_model.inference.upscaler import Upscaler
 from sr_model.models import places, weights
 from sr_model.models.weights import Card
 from sr_model.networks import presets
+from sr_model.system import zero_gpu
 
 KEPT = 12  # networks held in memory
 PREFERRED = ("base", 2)
@@ -31,6 +32,7 @@ class Upscalers:
         self.place = places.locate(where)
         self.engine = engine
         self.device = choose_device(device)
+        self._on_gpu: Upscalers | None = None
         self.choices = [
             (preset, scale) for preset, scale in weights.available(self.place.folder) if presets.is_known(preset)
         ]
@@ -80,8 +82,16 @@ class Upscalers:
         self.get(preset, scale)
         return self._seconds[preset, scale] * pixels
 
+    def for_job(self) -> "Upscalers":
+        """Those that work on a job: these, or on ZeroGPU others, which only a job's own process may use."""
+        if not zero_gpu.ACTIVE:
+            return self
+        if self._on_gpu is None:
+            self._on_gpu = Upscalers(self.place.folder, "cuda", "torch")
+        return self._on_gpu
+
     def describe_device(self) -> str:
-        return describe(self.device)
+        return "ZeroGPU" if zero_gpu.ACTIVE else describe(self.device)
 
 
 def _seconds_per_pixel(upscaler: Upscaler) -> float:

@@ -6,12 +6,15 @@ from typing import Any
 
 from sr_model.errors import ConfigError, SRError
 from sr_model.imaging import images
+from sr_model.imaging.tiles import tiles
 from sr_model.ui import work
 from sr_model.ui.jobs import beside, sizing
 from sr_model.ui.limits import MAX_PIXELS
 from sr_model.ui.upscalers import Upscalers
 from sr_model.ui.work import COMPARE, ENLARGE, NETWORKS, Job
 
+# Seconds that ZeroGPU is asked for: to start and to measure, for each tile of GPU_SIDE pixels, and at most.
+GPU_START, GPU_TILE, GPU_SIDE, GPU_MOST = 15, 1, 512, 120
 OTHER_SIZE = "size"  # in the place of a scale: the size is in the target
 
 
@@ -85,6 +88,13 @@ def contenders(networks: tuple[Any, ...], times: int, upscalers: Upscalers) -> l
         scale = scale_of(name, times, upscalers)
         found.append(beside.Contender(name, upscalers.get(name, scale), upscalers.seconds(name, scale, 1)))
     return found
+
+
+def gpu_seconds(job: Job, settings: Settings | None = None) -> int:
+    """How long a job may need a GPU that others wait for: to start, and for each tile of all its networks."""
+    w, h = images.with_header(job.picture, MAX_PIXELS, lambda image: image.size)
+    networks = len(settings.networks) if settings and job.mode == NETWORKS else 1
+    return min(GPU_START + GPU_TILE * networks * len(tiles(h, w, GPU_SIDE, 1)), GPU_MOST)
 
 
 def plan(path: Path, settings: Settings, upscalers: Upscalers, reference: Path | None = None) -> Plan:
