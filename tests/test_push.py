@@ -7,6 +7,7 @@ from PIL import Image
 
 from sr_model import Upscaler
 from sr_model.commands.main import main
+from sr_model.commands.train import train_main
 from sr_model.imaging.images import open_image
 from sr_model.models import weights
 from sr_model.publishing import model_card
@@ -191,3 +192,44 @@ def test_metadata_that_are_no_yaml_are_left_alone(
     server.add(NAME, {"README.md": b"---\n: : [\n---\nText\n"})
     assert push(folder, "nano") == 1
     assert "not valid YAML" in capsys.readouterr().err
+
+
+def train(photo_folder: Path, run: Path, *arguments: str) -> int:
+    options = ["--max-steps", "4", "--val-every", "2", "--patch-size", "16", "--batch-size", "2", "--device", "cpu"]
+    return train_main(["--preset", "nano", "--data", str(photo_folder), "--run-dir", str(run), *options, *arguments])
+
+
+def test_training_pushes_at_its_end_and_each_improvement(server: Hub, photo_folder: Path, tmp_path: Path) -> None:
+    """What is on the Hub at the end is what is in the run folder, with figures; the card has no name of its owner's."""
+    assert train(photo_folder, tmp_path / "run", "--push", NAME, "--push-every") == 0
+    repository = server.model(NAME)
+    for name in ("nano-x2.json", "nano-x2.safetensors"):
+        assert repository.files[name] == (tmp_path / "run" / name).read_bytes()
+    assert model_card.drawing_name("nano-x2") in repository.files
+    assert NAME not in repository.files["nano-x2.json"].decode()
+    commits = [files for files in repository.commits.values() if "nano-x2.json" in files]
+    assert len({files["nano-x2.json"] for files in commits[:-1]}) >= 1, "improvements came before the end"
+    assert model_card.drawing_name("nano-x2") not in commits[0]
+
+
+def test_training_says_before_it_begins_that_it_could_not_push(
+    server: Hub,
+    photo_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Hours of training do not end in a refusal; trouble at the end leaves the weights and the command to push them."""
+    assert train(photo_folder, tmp_path / "run", "--push-every") == 2
+    assert train(photo_folder, tmp_path / "run", "--push", "nonsense") == 2
+    monkeypatch.setenv("HF_TOKEN", READER)
+    assert train(photo_folder, tmp_path / "run", "--push", NAME) == 1
+    assert "make one that may write" in capsys.readouterr().err
+    assert not list((tmp_path / "run").glob("*.json*"))
+    monkeypatch.setenv("HF_TOKEN", OWNER)
+    server.failures = [("/commit/", 500)] * 10
+    assert train(photo_folder, tmp_path / "run", "--push", NAME) == 1
+    assert f"python -m sr_model push --weights {tmp_path / 'run'} --repo {NAME}" in capsys.readouterr().err
+    server.failures = []
+    assert train(photo_folder, tmp_path / "run", "--push", NAME, "--resume") == 0
+    assert "nano-x2.json" in server.model(NAME).files

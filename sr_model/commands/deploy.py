@@ -2,7 +2,6 @@
 
 import argparse
 
-from sr_model.errors import ConfigError
 from sr_model.models import hub
 
 
@@ -18,8 +17,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def _run(options: argparse.Namespace) -> int:
     from sr_model.publishing import space
 
-    repo = hub.parse(options.space)
-    if not repo:
-        raise ConfigError(f"{options.space} names no Space; write owner/name.")
+    repo = hub.parse_or_refuse("deploy", options.space)
     print(space.deploy(repo, space.files(space.shown_examples()), options.hardware, options.private))
     return 0

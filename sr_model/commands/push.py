@@ -4,7 +4,6 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from sr_model.errors import ConfigError
 from sr_model.models import hub, weights
 
 
@@ -24,9 +23,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def _run(options: argparse.Namespace) -> int:
     from sr_model.publishing.push import PHOTO, Target, push
 
-    repo = hub.parse(options.repo, options.revision)
-    if not repo:
-        raise ConfigError(f"--repo {options.repo} names no repository; write owner/name.")
+    repo = hub.parse_or_refuse("--repo", options.repo, options.revision)
     photo = options.image or (PHOTO if PHOTO.exists() else None)
     target = Target(repo, options.private, options.create_pr)
     print(push(options.weights, options.names, target, photo, partial(print, flush=True)))

@@ -171,7 +171,8 @@ def to_openvino(module: nn.Module, x: Tensor, bytes_recognised: bool = True) -> 
 
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # OpenVINO traces with torch.jit, which torch has deprecated
-        decoder = TorchScriptPythonDecoder(module, example_input=(x,))
+        # A check would run the module three times more, which is half of the start.
+        decoder = TorchScriptPythonDecoder(module, example_input=(x,), trace_kwargs={"check_trace": False})
         frontend = FrontEndManager().load_by_framework("pytorch")
         frontend.add_extension(ConversionExtension("aten::pixel_shuffle", _depth_to_space))
         model = frontend.convert(frontend.load(decoder))

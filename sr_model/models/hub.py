@@ -52,6 +52,14 @@ def parse(text: str, revision: str = "") -> Repo | None:
     return Repo(name, given or revision or "main")
 
 
+def parse_or_refuse(option: str, text: str, revision: str = "") -> Repo:
+    """The repository that an option names. Raises ConfigError if it names none."""
+    repo = parse(text, revision)
+    if not repo:
+        raise ConfigError(f"{option} {text}: this names no repository on the Hub; write owner/name.")
+    return repo
+
+
 def download(repo: Repo, patterns: Sequence[str]) -> Path:
     """The folder in the Hub's cache, named by the commit's sha, with the repository's files that match.
 

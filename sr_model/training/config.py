@@ -10,7 +10,7 @@ from sr_model.data import augment
 from sr_model.errors import ConfigError
 from sr_model.imaging.degradations import DEGRADATIONS
 from sr_model.inference.devices import DEVICES
-from sr_model.models import weights
+from sr_model.models import hub, weights
 from sr_model.networks import presets
 from sr_model.networks.base import SCALES
 from sr_model.training import optimizers
@@ -36,6 +36,8 @@ _FREE_ON_RESUME = {
     "high_dir",
     "val_data",
     "dry_run",
+    "push",
+    "push_every",
 }
 # Values in runs that were started before an option existed.
 _BEFORE = {"optimizer": "adam"}
@@ -53,6 +55,8 @@ _NOT_ON_THE_CARD = {
     "cache_gb",
     "teacher_cache",
     "dry_run",
+    "push",
+    "push_every",
 }
 
 
@@ -119,6 +123,10 @@ class TrainConfig:
     )
     teacher_cache: str = _option("runs/teachers", "folder that keeps what the teacher makes of the photos")
     run_dir: str | None = _option(None, "folder that the run writes to (default: runs/<preset>-x<scale>)")
+    push: str | None = _option(
+        None, "upload the best weights at the end to owner/name[@branch] on the Hugging Face Hub"
+    )
+    push_every: bool = _option(False, "with --push, upload each improvement too")
     resume: bool = _option(False, "continue the run in --run-dir, or start it if there is none")
     dry_run: bool = _option(False, "print the plan and, after a few steps, how long the run would take; write nothing")
 
@@ -130,6 +138,10 @@ class TrainConfig:
                 allowed = ", ".join(map(str, choices))
                 raise ConfigError(f"{flag(f.name)} is {getattr(self, f.name)!r}; choose one of: {allowed}.")
         augment.parse(self.augment)
+        if self.push:
+            hub.parse_or_refuse("--push", self.push)
+        elif self.push_every:
+            raise ConfigError("--push-every needs --push owner/name.")
         for name in ("epochs", "batch_size", "patch_size", "val_every", "accumulate"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{flag(name)} is {getattr(self, name)}; it must be at least 1.")

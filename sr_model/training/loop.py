@@ -15,6 +15,7 @@ from sr_model.errors import DataError
 from sr_model.models import weights
 from sr_model.networks.architecture import summary
 from sr_model.networks.layers import parameter_count
+from sr_model.publishing.pusher import Pusher
 from sr_model.training import distributed, folder
 from sr_model.training.config import TrainConfig
 from sr_model.training.folder import Output
@@ -70,9 +71,12 @@ class _Training:
         self.run, self.stopping = run, stopping
         self.skipped = 0  # steps in a row
         self.output: Output | None = None
+        self.pusher: Pusher | None = None
         if run.group.is_first:
             folder.cut_history(run.folder, run.state.validated)
             self.output = Output(run)
+            if run.config.push:
+                self.pusher = Pusher(run.folder, run.config.push, run.config.push_every, run.log.say, run.log.warn)
 
     def go(self) -> None:
         run, state = self.run, self.run.state
@@ -84,6 +88,8 @@ class _Training:
             parts = next(batches, None)
             if parts is None:
                 self._say_the_best()
+                if self.pusher:
+                    self.pusher.finished()
                 break
             state.loss = self._step(parts)
             state.step += 1
@@ -96,6 +102,8 @@ class _Training:
             run.log.say(f"Stopped after step {state.step:,}; continue with --resume.")
         if self.output:
             self.output.close()
+        if self.pusher:
+            self.pusher.close()
 
     def _step(self, parts: list[Part]) -> float:
         """Take a step and return the loss. Raises DataError after too many skipped steps in a row."""
@@ -134,6 +142,8 @@ class _Training:
         run.log.validated(state.step, result.psnr, result.bicubic_psnr, better)
         if self.output:
             self.output.validated(result, better)
+        if self.pusher and better:
+            self.pusher.improved()
         state.validated = state.step
         run.save()
 

@@ -45,17 +45,18 @@ def build_app(
     """The page for the weights at `where`, as `places.locate` takes it.
 
     Uploads and results together take at most `disk_budget` bytes, and jobs that would take more than `max_seconds` are
-    refused. This compiles and warms up the default network, and computes the first example. Raises WeightsError,
+    refused. This compiles the default network and computes the first example, which warms it up. Raises WeightsError,
     ConfigError and HubError.
     """
     # On ZeroGPU only a job has the GPU; plans and the first example are the CPU's.
     upscalers = Upscalers(where, "cpu" if zero_gpu.ACTIVE else device, engine)
-    upscalers.get(*upscalers.default).warm_up()
     store = cache.Store(disk_budget)
     shown = load_examples(examples, store.folder) if examples else {}
     store.keep(example.path for example in shown.values())
     handlers = Handlers(upscalers, shown, store, max_seconds)
     example, finished = handlers.finished_example(*upscalers.default)
+    if finished is None:  # otherwise that has warmed up the network
+        upscalers.get(*upscalers.default).warm_up()
     # Without Gradio's delete_cache: only our sweeper deletes files in the folder.
     page = gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True)
     with page:
