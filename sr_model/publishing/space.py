@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sr_model.errors import ConfigError
-from sr_model.models import hub, weights
+from sr_model.models import hub, places, weights
 from sr_model.models.hub import Repo
 from sr_model.networks import presets
 
@@ -25,7 +25,7 @@ def files(examples: tuple[str, ...], root: Path = ROOT) -> dict[str, Path]:
     paths = [root / name for name in (*SINGLE, *(f"examples/{name}" for name in examples))]
     paths += [path for path in sorted((root / "sr_model").rglob("*")) if path.suffix in SUFFIXES]
     for preset, scale in weights.available(root / "weights"):
-        if presets.is_known(preset):
+        if presets.is_known(preset) and places.has_weights(root / "weights", weights.name(preset, scale)):
             paths += [root / "weights" / f"{weights.name(preset, scale)}{end}" for end in (".json", ".safetensors")]
     return {path.relative_to(root).as_posix(): path for path in paths}
 
