@@ -16,6 +16,14 @@ def test_a_container_s_quota_counts(text: str, most: int, monkeypatch: pytest.Mo
     assert devices.available_cpus() == min(64, most)
 
 
+def test_a_system_without_affinity_counts_its_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As macOS and Windows, where a process cannot be bound to some of them."""
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(Path, "read_text", lambda _: "max 100000")
+    assert devices.available_cpus() == 3
+
+
 def test_threads_are_limited_and_never_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the user has set lower, as by OMP_NUM_THREADS, stays."""
     before = torch.get_num_threads()

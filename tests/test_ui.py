@@ -21,6 +21,7 @@ import gradio as gr
 import httpx
 import numpy as np
 import pytest
+from gradio import processing_utils
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -536,8 +537,10 @@ def test_the_server_opens_no_path_but_uploads(served: str, path: str) -> None:
     assert "event: error" in answer_to(served, path)
 
 
-def test_the_server_fetches_no_address(served: str, photo: Image.Image) -> None:
+def test_the_server_fetches_no_address(served: str, photo: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address in the place of a file is refused, and nothing is asked of the server that it names."""
+    # Gradio would fetch public addresses only; let it think that this machine has one.
+    monkeypatch.setattr(processing_utils, "PUBLIC_HOSTNAME_WHITELIST", ["localhost"])
     asked: list[str] = []
 
     class Stranger(http.server.BaseHTTPRequestHandler):
@@ -549,7 +552,7 @@ def test_the_server_fetches_no_address(served: str, photo: Image.Image) -> None:
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as stranger:
         threading.Thread(target=stranger.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{stranger.server_port}"
+        address = f"http://localhost:{stranger.server_port}"
         assert httpx.get(f"{address}/there").status_code == 200
         answer = answer_to(served, f"{address}/x.png")
         stranger.shutdown()
