@@ -35,6 +35,7 @@ def texts(svg: bytes) -> list[str]:
     return [element.text or "" for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("config", [*SMALL, *PRESETS])
 @pytest.mark.parametrize("scale", SCALES)
 def test_layers_add_up_to_the_network(config: Config, scale: int) -> None:
@@ -113,6 +114,7 @@ def test_skips_are_found_in_the_run() -> None:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("config", [*SMALL, *PRESETS])
 def test_every_convolution_is_drawn_with_its_shapes(config: Config) -> None:
     """Each one stands in the drawing of the network, its output's shape on an edge; halves show their own."""

@@ -182,6 +182,7 @@ def test_a_preset_brings_its_own_settings_and_what_is_typed_goes_first(
     assert f"--preset classic: {settings}" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_figures_of_a_network_and_of_a_picture_are_written(
     photo_folder: Path, tmp_path: Path, trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

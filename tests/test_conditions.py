@@ -101,6 +101,7 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
         evaluate_under("clean", partial(enlarge_bicubic, scale=2), 2, tmp_path)
 
 
+@pytest.mark.long
 def test_evaluate_prints_a_row_for_each_condition(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One condition lists the pictures, all of them are a table; both can be had as JSON."""
     words = ["evaluate", "--data", str(folder), "--preset", "bicubic", "--scale", "4"]

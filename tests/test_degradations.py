@@ -33,6 +33,7 @@ def test_a_seed_decides_the_result(high: Tensor, scale: int) -> None:
     assert len({result.numpy().tobytes() for result in results}) > 0.9 * len(results)
 
 
+@pytest.mark.long
 def test_the_number_of_threads_changes_nothing(high: Tensor) -> None:
     """A data loader's single thread and the trainer's many give the same bits."""
     before = torch.get_num_threads()

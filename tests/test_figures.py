@@ -54,6 +54,7 @@ def numbers(panel: Panel) -> tuple[float, float]:
     return float(found[1]), float(found[2])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("config", SMALL)
 @pytest.mark.parametrize("scale", SCALES)
 def test_printed_numbers_are_those_of_compare(
@@ -143,6 +144,7 @@ def test_the_part_is_where_bicubic_errs_most(drawn: list[list[Panel]]) -> None:
     assert np.asarray(drawn[1][4].image)[..., 1].std() > 20
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("config", SMALL)
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize(("h", "w"), [(1, 1), (37, 50), (TILE + 21, TILE + 1)])

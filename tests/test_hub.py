@@ -18,6 +18,8 @@ from sr_model.models import hub, places, weights
 from tests.conftest import tiny_model
 from tests.hub_server import OWNER, READER, Files, Hub, pretending
 
+pytestmark = pytest.mark.long
+
 NAME = "someone/sharp"
 
 

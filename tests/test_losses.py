@@ -121,6 +121,7 @@ def test_gradients_reach_the_prediction(pair: tuple[Tensor, Tensor]) -> None:
         assert (gradient[..., :-1, :-1] != 0).float().mean() > 0.99, name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("side", [176, 192, 241])
 def test_ms_ssim_is_the_paper_s(side: int) -> None:
     """As a second implementation has it for Y, but for the coarsest scale's border; equal pictures cost nothing."""

@@ -13,6 +13,8 @@ from sr_model.imaging.strength import blockiness, find_strength, jpeg_quality, n
 from sr_model.inference.mixing import STEPS
 from sr_model.models import weights
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def small(photo: Image.Image) -> Image.Image:

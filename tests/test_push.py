@@ -14,6 +14,8 @@ from sr_model.publishing import model_card
 from tests.conftest import EXAMPLES, tiny_model
 from tests.hub_server import OWNER, READER, Hub, pretending
 
+pytestmark = pytest.mark.long
+
 NAME = "someone/sharp"
 SCORES = {"pictures": 5, "psnr": 31.5, "ssim": 0.9, "bicubic_psnr": 30.0, "bicubic_ssim": 0.85}
 

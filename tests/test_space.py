@@ -20,6 +20,8 @@ from sr_model.ui.work import ENLARGE, NETWORKS, Job
 from tests.conftest import EXAMPLES
 from tests.hub_server import OWNER, Hub, pretending
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parent.parent
 COLOURS = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
 NAME = "someone/page"

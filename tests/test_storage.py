@@ -21,6 +21,8 @@ from sr_model.errors import StorageError
 from sr_model.networks import Network
 from sr_model.system import remote
 
+pytestmark = pytest.mark.long
+
 
 @dataclass
 class Store:

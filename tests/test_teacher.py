@@ -90,6 +90,7 @@ def test_the_teacher_fades_out() -> None:
     assert [teacher_share(plan, step) for step in (0, 50, 80, 90, 100)] == pytest.approx([0.5, 0.5, 0.5, 0.25, 0])
 
 
+@pytest.mark.long
 def test_a_run_learns_from_its_teacher(photo_folder: Path, taught: Path, tmp_path: Path) -> None:
     """The weights differ from those of a run without one, and a second run finds the pictures made."""
     config = tiny_config(photo_folder, tmp_path / "alone")

@@ -23,6 +23,7 @@ def upscaler(model: Network) -> Upscaler:
     return Upscaler(model, device="cpu", tile=16)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (33, 17), (48, 32)])
 def test_pictures_equal_the_network_s_output_rounded(scale: int, size: tuple[int, int], photo: Image.Image) -> None:

@@ -78,6 +78,7 @@ def test_shipped_weights_are_whole_and_measured(preset: str, scale: int) -> None
 
 
 # The ancestors may lose: what they reach is printed as it is.
+@pytest.mark.long
 @pytest.mark.parametrize(("preset", "scale"), [w for w in weights.available() if w[0] not in ("classic", "keras")])
 def test_shipped_weights_beat_bicubic_on_a_photo(preset: str, scale: int, photo: Image.Image) -> None:
     """What is shipped has learned something: more PSNR and SSIM than bicubic on a photo that it has not seen."""
