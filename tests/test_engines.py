@@ -1,5 +1,6 @@
 import builtins
 import logging
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -168,6 +169,30 @@ def test_memory_does_not_grow_with_the_variety_of_sizes() -> None:
     """300 pictures of random sizes, after the first 100, add at most 50 MB: few kernels are kept ready."""
     result = subprocess.run([sys.executable, "-c", SIZES], check=True, capture_output=True, text=True)
     assert float(result.stdout) <= 50
+
+
+DROPPED = """
+import gc, signal, subprocess, sys, threading
+from sr_model import Upscaler
+
+signal.signal(signal.SIGCHLD, lambda *_: None)
+held = [Upscaler.from_preset("nano", 2, "cpu", engine="openvino")]
+
+def drop():
+    held.clear()
+    gc.collect()
+
+thread = threading.Thread(target=drop)
+thread.start()
+thread.join()
+subprocess.run([sys.executable, "-c", ""], check=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="Windows has no signal of a child's end")
+def test_an_engine_may_end_in_another_thread() -> None:
+    """Signals still arrive: OpenVINO's plugin gives the thread that loads it a signal stack, and takes it along."""
+    subprocess.run([sys.executable, "-c", DROPPED], check=True)
 
 
 def test_the_reason_is_the_true_one(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,6 +4,7 @@ Their outputs agree to within one level of 255. Everything around the body (bicu
 in float32, the same for all.
 """
 
+import functools
 import logging
 import warnings
 from threading import Lock
@@ -57,7 +58,7 @@ def load(network: Network, device: str = "auto", engine: str = "auto") -> Engine
         try:
             return OpenVinoEngine(network)
         except ImportError as error:
-            missing = isinstance(error, ModuleNotFoundError) and error.name == "openvino"
+            missing = isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "openvino"
             reason = "is not installed (pip install openvino)" if missing else f"cannot be imported ({_line(error)})"
         except Exception as error:  # whatever a compiler may raise; torch can do the same, only slower
             reason = f"cannot compile this network ({_line(error)})"
@@ -105,6 +106,18 @@ def full_contrast_noise() -> Tensor:
     return torch.randint(0, 256, (1, 3, 32, 32), generator=torch.Generator().manual_seed(0)) / 255
 
 
+@functools.cache
+def _core() -> Any:  # openvino.Core, of a package that may be missing
+    """The process's only one, never unloaded.
+
+    OpenVINO's CPU plugin gives the thread that loads it a signal stack. Unloaded in another thread, it frees that stack
+    while the first still uses it, and the next signal there, such as that of a child's end, kills the process.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 class OpenVinoEngine:
     """Compiled once for all sizes; the kernels for a new shape take at most a tenth of a second.
 
@@ -115,8 +128,6 @@ class OpenVinoEngine:
     device = torch.device("cpu")
 
     def __init__(self, network: Network) -> None:
-        import openvino
-
         config = {
             "INFERENCE_PRECISION_HINT": "f32",  # the default, bfloat16 if the processor has it, is up to 3 levels off
             "PERFORMANCE_HINT": "LATENCY",
@@ -124,14 +135,14 @@ class OpenVinoEngine:
             "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT,
         }
         body, noise = _Body(network.cpu().eval()), network.prepare(full_contrast_noise())
-        self.compiled = openvino.Core().compile_model(to_openvino(body, noise), "CPU", config)
+        self.compiled = _core().compile_model(to_openvino(body, noise), "CPU", config)
         self._request = self.compiled.create_infer_request()
         self._lock = Lock()
         self.in_bytes = is_quantized(network) and not self._overflows(body, noise)
         if is_quantized(network) and not self.in_bytes:
             log.warning("This processor's 8-bit instructions overflow (no VNNI): %s", NO_8_BIT)
             model = to_openvino(body, noise, bytes_recognised=False)
-            self.compiled = openvino.Core().compile_model(model, "CPU", config)
+            self.compiled = _core().compile_model(model, "CPU", config)
             self._request = self.compiled.create_infer_request()
 
     def _overflows(self, body: nn.Module, noise: Tensor) -> bool:
