@@ -41,6 +41,17 @@ def test_stronger_compression_is_repaired_more_strongly(small: Image.Image) -> N
     assert len(set(strengths)) == len(strengths)
 
 
+def test_texture_is_not_taken_for_noise(photo: Image.Image) -> None:
+    """Fur at full size, as sharp as it is; with noise of each colour's own it needs repair, the more the stronger."""
+    pixels = np.asarray(photo)
+    noise = np.random.default_rng(0).normal(0, 1, pixels.shape)
+    found = [
+        find_strength(Picture((pixels + sigma * noise).round().clip(0, 255).astype(np.uint8))) for sigma in (0, 5, 10)
+    ]
+    assert found[0] < 0.05
+    assert 0.5 < found[1] < found[2]
+
+
 def test_what_a_file_does_not_say_is_seen(small: Image.Image) -> None:
     """Blocks in a PNG wherever they begin, and noise, which has the level that it is found to have."""
     grey = mean_channel(images.from_pil(small).pixels)
