@@ -8,8 +8,8 @@ from PIL import Image
 from sr_model import Upscaler
 from sr_model.errors import ConfigError
 from sr_model.imaging import images
-from sr_model.imaging.images import Picture, mean_channel
-from sr_model.imaging.strength import blockiness, find_strength, jpeg_quality, noise_level
+from sr_model.imaging.images import Picture
+from sr_model.imaging.strength import LUMA, MOST_FOR_LUMA, find_strength, jpeg_quality, jpeg_traces, noise_level
 from sr_model.inference.mixing import STEPS
 from sr_model.models import weights
 
@@ -53,15 +53,18 @@ def test_texture_is_not_taken_for_noise(photo: Image.Image) -> None:
 
 
 def test_what_a_file_does_not_say_is_seen(small: Image.Image) -> None:
-    """Blocks in a PNG wherever they begin, and noise, which has the level that it is found to have."""
-    grey = mean_channel(images.from_pil(small).pixels)
-    worn = mean_channel(saved(small, 20).pixels)
-    assert blockiness(worn[3:, 5:]) == pytest.approx(blockiness(worn), abs=0.1)
-    assert blockiness(worn) > blockiness(grey) + 0.1
+    """A PNG that was a JPEG, wherever its blocks begin, and noise, which has the level that it is found to have."""
+    assert jpeg_traces(np.asarray(small) @ LUMA) < 0.12
+    found = []
+    for quality in (95, 80, 50):
+        worn = saved(small, quality).pixels @ LUMA
+        found.append(jpeg_traces(worn))
+        assert jpeg_traces(worn[3:, 5:]) == pytest.approx(found[-1], abs=0.1)
+    assert 0.15 < found[0] < found[1] < found[2]
     noisy = np.full((64, 64), 128) + np.random.default_rng(0).normal(0, 8, (64, 64))
     assert noise_level(noisy) == pytest.approx(7, abs=1.5)
     pixels = np.repeat(noisy.round().astype(np.uint8)[..., None], 3, axis=2)
-    assert find_strength(Picture(pixels)) > 0.8
+    assert find_strength(Picture(pixels)) == MOST_FOR_LUMA  # it could be texture
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 200), (31, 33)])
