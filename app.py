@@ -40,6 +40,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--disk-gb", type=positive, default=2, metavar="X", help="disk for uploads and results (default: %(default)s)"
     )
+    parser.add_argument(
+        "--proxies",
+        metavar="LIST",
+        help="addresses and networks of proxies that are believed when they say in X-Forwarded-For who a client is "
+        "(default: this machine's, on a Space also its private network's)",
+    )
     parser.add_argument("--share", action="store_true", help="also open a public link through Gradio's servers")
     return parser.parse_args(arguments)
 
@@ -55,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page = ui.build_app(
             options.weights, options.device, examples, options.engine, options.max_seconds, disk_budget=budget
         )
-        page.launch(server_name=options.host, server_port=options.port, share=options.share)
+        page.launch(options.port, options.proxies, server_name=options.host, share=options.share)
         return 0
 
     return run(work)

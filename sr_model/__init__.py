@@ -7,6 +7,7 @@ from sr_model.errors import ConfigError, DataError, HubError, ImageError, SRErro
 if TYPE_CHECKING:
     from sr_model.inference.upscaler import Upscaler
 
+__version__ = "0.1.0"
 __all__ = ["ConfigError", "DataError", "HubError", "ImageError", "SRError", "Upscaler", "WeightsError"]
 
 

@@ -17,6 +17,7 @@ from sr_model.errors import SRError
 from sr_model.imaging.images import Picture
 from sr_model.inference.devices import limit_threads
 from sr_model.inference.upscaler import Upscaler
+from sr_model.system.memory import resident
 
 FIRST = (64, 64)  # width and height of the first picture, with which start-up ends
 WARM_UP = 2.0  # seconds; a picture that takes less is enlarged once as a whole
@@ -30,7 +31,7 @@ class Memory:
 
     def __init__(self, device: torch.device) -> None:
         self._cuda = device.type == "cuda"
-        self.idle = torch.cuda.memory_allocated() if self._cuda else _resident("VmRSS")  # bytes
+        self.idle = torch.cuda.memory_allocated() if self._cuda else resident()  # bytes
 
     def reset(self) -> None:
         """Forget earlier peaks. If the system cannot do that, only higher ones are seen later."""
@@ -42,7 +43,7 @@ class Memory:
 
     def over_idle(self) -> int:
         """In bytes."""
-        return (torch.cuda.max_memory_allocated() if self._cuda else _resident("VmHWM")) - self.idle
+        return (torch.cuda.max_memory_allocated() if self._cuda else resident(peak=True)) - self.idle
 
 
 def measure(upscaler: Upscaler, memory: Memory, size: tuple[int, int], runs: int, limit: float) -> dict[str, Any]:
@@ -129,18 +130,6 @@ def main(text: str) -> None:
 
 def _say(message: dict[str, Any]) -> None:
     print(json.dumps(message), flush=True)
-
-
-def _resident(field: str) -> int:
-    """Bytes of VmRSS, the memory held now, or VmHWM, its peak since the last reset."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
-    except (OSError, StopIteration):  # not Linux: the most ever
-        import resource  # which Windows does not have; `measuring.benchmark` refuses to run there
-
-        unit = 1 if sys.platform == "darwin" else 1024
-        return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Give memory back to the system that this process has freed but the C library still holds."""
+"""How much memory there is, and giving back what this process has freed but the C library still holds."""
 
 import ctypes
+import sys
 import threading
+from pathlib import Path
 
 DELAY = 1.0  # seconds: by then the caller has dropped the result
 
@@ -23,3 +25,29 @@ def release_soon() -> None:
     timer = threading.Timer(DELAY, release)
     timer.daemon = True
     timer.start()
+
+
+def resident(peak: bool = False) -> int:
+    """Bytes that this process holds now, or its peak since the last reset; elsewhere than on Linux always the peak."""
+    held = _field("/proc/self/status", "VmHWM" if peak else "VmRSS")
+    if held is not None:
+        return held
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def available() -> int | None:
+    """Bytes that processes can still get without swapping, where the system tells (Linux)."""
+    return _field("/proc/meminfo", "MemAvailable")
+
+
+def _field(path: str, name: str) -> int | None:
+    try:
+        lines = Path(path).read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+    except (OSError, StopIteration):
+        return None

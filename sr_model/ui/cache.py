@@ -100,6 +100,10 @@ class Store:
         self._spare = self.budget - used
         return used + size <= self.budget
 
+    def used(self) -> int:
+        """Bytes of all files in the folder."""
+        return sum(length for _, _, length in self._files())
+
     def sweep(self) -> int:
         """Delete files older than MAX_AGE and old empty folders; return the number of files deleted.
 

@@ -20,6 +20,7 @@ from sr_model.ui.jobs import beside, planning, showing
 from sr_model.ui.jobs.planning import Settings, as_scale
 from sr_model.ui.jobs.showing import Shown
 from sr_model.ui.limits import MAX_PIXELS, uploaded_path
+from sr_model.ui.serving.crowd import Crowd
 from sr_model.ui.serving.downloads import private_exif
 from sr_model.ui.upscalers import Upscalers
 from sr_model.ui.work import AUTOENCODER, CLEAN, COMPARE, ENLARGE, NETWORKS, Job, Outcome, Progress, perform
@@ -41,6 +42,7 @@ class Handlers:
     examples: dict[str, Example]
     store: Store
     max_seconds: float = MAX_SECONDS
+    crowd: Crowd | None = None
     compute: Callable[[Job, Settings | None], Iterator[Progress | Outcome]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -164,11 +166,14 @@ class Handlers:
     def cancelled(self) -> Updates:
         return idle("cancelled", texts.CANCELLED)
 
-    def failed(self, status: Any) -> Updates:
-        """The request did not reach `run`, for example because the queue is full. Cancelled requests end here too."""
+    def failed(self, status: Any, request: gr.Request | None = None) -> Updates:
+        """The request did not reach `run`, as the queue is full or this client has its share of it.
+
+        Cancelled requests end here too.
+        """
         if isinstance(status, dict) and status.get("kind") == "cancelled":
             return self.cancelled()
-        return idle("refused", texts.REFUSED)
+        return idle("refused", (self.crowd and self.crowd.refusal(request)) or texts.REFUSED)
 
     def choose_preset(self, preset: Any, scale: Any) -> Any:
         """The scales that the preset has; the chosen one stays where it can."""

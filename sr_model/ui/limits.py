@@ -1,5 +1,6 @@
 """Upload limits: the size of a request, which files may be opened, and how many pixels they may have."""
 
+import asyncio
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -18,13 +19,15 @@ MAX_PIXELS = 16_000_000  # of an uploaded picture or reference
 MAX_RESULT_PIXELS = 64_000_000  # of a result: two of them are held and shown at once
 MAX_BODY = 256 * 1024  # of a request that is not an upload
 UPLOAD_OVERHEAD = 16 * 1024  # what multipart adds to a file
+SLOWEST, SLOWEST_UPLOAD = 20.0, 300.0  # seconds until a body must have arrived
 
 
 class BodyLimit:
     """ASGI middleware that answers 413 to bodies above the limit, whether their length is declared or not.
 
-    Gradio's own limit covers only files in multipart bodies. An upload gets a 507 if `make_room`, called with its
-    largest possible size in bytes, finds no room for it.
+    Gradio's own limit covers only files in multipart bodies. Bodies that take longer than `seconds`, or uploads than
+    `upload_seconds`, get a 408. An upload gets a 507 if `make_room`, called with its largest possible size in bytes,
+    finds no room for it.
     """
 
     def __init__(
@@ -33,8 +36,11 @@ class BodyLimit:
         body: int = MAX_BODY,
         upload: int = MAX_BYTES + UPLOAD_OVERHEAD,
         make_room: Callable[[int], bool] = lambda size: True,
+        seconds: float = SLOWEST,
+        upload_seconds: float = SLOWEST_UPLOAD,
     ) -> None:
         self.app, self.body, self.upload, self.make_room = app, body, upload, make_room
+        self.seconds, self.upload_seconds = seconds, upload_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,11 +55,18 @@ class BodyLimit:
         if is_upload and not await run_in_threadpool(self.make_room, declared or limit):
             await PlainTextResponse(FULL, status_code=507)(scope, receive, send)
             return
-        seen = 0
+        seen, complete = 0, False
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + (self.upload_seconds if is_upload else self.seconds)
 
         async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, complete
+            try:
+                async with asyncio.timeout_at(None if complete else deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, "The request did not arrive in time.") from None
+            complete = complete or not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > limit:
                 raise HTTPException(413, "The request is too large.")

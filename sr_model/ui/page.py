@@ -18,6 +18,7 @@ from sr_model.ui.components import refuse_addresses
 from sr_model.ui.examples import Example, load_examples
 from sr_model.ui.handlers import MAX_SECONDS, Handlers, waiting
 from sr_model.ui.limits import MAX_BYTES, BodyLimit
+from sr_model.ui.serving import crowd, proxies
 from sr_model.ui.serving.assets import STYLES
 from sr_model.ui.serving.isolation import isolating
 from sr_model.ui.serving.routes import routes
@@ -31,7 +32,6 @@ NAME_RUN = (
     "(mode) => ({__type__: 'update', value: mode.chosen === 'enlarge' ? "
     f"{json.dumps(str(WORD('run')))} : {json.dumps(str(WORD('run_compare')))}}})"
 )
-WAITING = 24  # more than so many in the queue are turned away
 
 
 def build_app(
@@ -53,38 +53,41 @@ def build_app(
     store = cache.Store(disk_budget)
     shown = load_examples(examples, store.folder) if examples else {}
     store.keep(example.path for example in shown.values())
-    handlers = Handlers(upscalers, shown, store, max_seconds)
+    # Without Gradio's delete_cache: only our sweeper deletes files in the folder.
+    page = gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True)
+    page.queue(max_size=crowd.MOST)
+    queue = crowd.Crowd(page)
+    handlers = Handlers(upscalers, shown, store, max_seconds, queue)
     example, finished = handlers.finished_example(*upscalers.default)
     if finished is None:  # otherwise that has warmed up the network
         upscalers.get(*upscalers.default).warm_up()
-    # Without Gradio's delete_cache: only our sweeper deletes files in the folder.
-    page = gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True)
     with page:
         parts = _layout(upscalers, shown, example, finished)
         parts.plan.value = handlers.plan(example, None, *(control.value for control in parts.controls.all()))
         _connect(parts, handlers)
         page.unload(handlers.leave)
     refuse_addresses(page)
-    page.queue(max_size=WAITING)
     store.start_sweeper()
-    return App(page, store, upscalers)
+    return App(page, store, upscalers, queue)
 
 
 @dataclass(frozen=True)
 class App:
-    """The page, the store of its uploads and results, and its networks."""
+    """The page, the store of its uploads and results, its networks, and its queue."""
 
     page: gr.Blocks
     store: cache.Store
     upscalers: Upscalers
+    crowd: crowd.Crowd
 
-    def launch(self, server_port: int | None = None, **options: Any) -> Any:
+    def launch(self, server_port: int | None = None, proxies_trusted: str | None = None, **options: Any) -> Any:
         """Serve the page, with further options of Gradio's; without a port, on 7860 or the next free one.
 
-        Raises ConfigError if the port is taken.
+        `proxies_trusted` as `proxies.trust` takes them. Raises ConfigError for others and if the port is taken.
         """
+        proxies.trust(proxies.default_proxies() if proxies_trusted is None else proxies_trusted)
         try:
-            return self.page.launch(server_port=server_port, **launch_options(self.store, self.upscalers), **options)
+            return self.page.launch(server_port=server_port, **launch_options(self), **options)
         except OSError as error:
             if "Cannot find empty port" not in str(error):
                 raise
@@ -98,7 +101,7 @@ class App:
         self.page.close()
 
 
-def launch_options(store: cache.Store, upscalers: Upscalers) -> dict[str, Any]:
+def launch_options(app: App) -> dict[str, Any]:
     """Keyword arguments for `launch` that belong to the page: its looks, its limits, and no recording."""
     theme = gr.themes.Base(
         primary_hue=gr.themes.colors.blue,
@@ -115,8 +118,8 @@ def launch_options(store: cache.Store, upscalers: Upscalers) -> dict[str, Any]:
         "theme": theme,
         "css_paths": STYLES,
         "app_kwargs": {
-            "middleware": [*isolating(), Middleware(BodyLimit, make_room=store.make_room)],
-            "routes": routes(store, upscalers),
+            "middleware": [*isolating(), Middleware(BodyLimit, make_room=app.store.make_room)],
+            "routes": routes(app.store, app.upscalers, app.crowd),
         },
         "max_file_size": MAX_BYTES,
         "allowed_paths": [],

@@ -15,12 +15,14 @@ from sr_model.ui.cache import Store
 from sr_model.ui.device import offered
 from sr_model.ui.serving import downloads
 from sr_model.ui.serving.assets import UI, YEAR, Assets, assets_path
+from sr_model.ui.serving.crowd import Crowd
+from sr_model.ui.serving.health import health
 from sr_model.ui.upscalers import Upscalers
 
 NETWORKS = "sr-networks"
 
 
-def routes(store: Store, upscalers: Upscalers) -> list[BaseRoute]:
+def routes(store: Store, upscalers: Upscalers, crowd: Crowd) -> list[BaseRoute]:
     """For the server's `routes`."""
     turn = threading.Semaphore(1)  # encoding takes a whole processor
 
@@ -38,9 +40,14 @@ def routes(store: Store, upscalers: Upscalers) -> list[BaseRoute]:
         headers = {"content-disposition": f'attachment; filename="{file.name}"', "cache-control": "no-store"}
         return Response(file.data, media_type=file.media_type, headers=headers)
 
+    async def state(request: Request) -> Response:
+        value = await run_in_threadpool(health, store, upscalers, crowd)
+        return JSONResponse(value, 200 if value["ready"] else 503, headers={"cache-control": "no-store"})
+
     return [
         Mount(f"/{assets_path()}", Assets(directory=UI), name="sr-assets"),
         Route("/sr-download", download),
+        Route("/health", state),
         *_networks(upscalers),
     ]
 
