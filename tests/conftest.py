@@ -4,12 +4,17 @@ from pathlib import Path
 # One thread is as fast as many on tiny networks, waits for no other, and gives the same results on every machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 from PIL import Image
+from safetensors.torch import save as save_tensors
 
+from sr_model.models import weights
 from sr_model.networks import Config, Network, build
 from sr_model.networks.autoencoder import AutoencoderConfig
 
@@ -44,6 +49,16 @@ def randomised(config: Config, seed: int = 0) -> Network:
         for parameter in network.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
     return network.eval()
+
+
+def save_mixed(preset: str, folder: Path) -> None:
+    """Write weights that are mixed of two tiny networks, at x2."""
+    parent, heavy = tiny_model(), tiny_model(seed=1)
+    sets = {"parent": parent.state_dict(), "heavy": heavy.state_dict()}
+    data = save_tensors({f"{name}.{key}": value for name, state in sets.items() for key, value in state.items()})
+    card = weights.save(parent, preset, folder, {}, {})
+    strengths = {"parent": 0.0, "heavy": 1.0}
+    weights.install(data, replace(card, strengths=strengths, sha256=hashlib.sha256(data).hexdigest()), folder)
 
 
 @pytest.fixture

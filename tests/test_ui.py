@@ -37,13 +37,13 @@ from sr_model.inference.upscaler import Upscaler, best_tile, enlarge_bicubic
 from sr_model.models import weights
 from sr_model.networks.autoencoder import Autoencoder
 from sr_model.networks.tutorials import ClassicConfig
-from sr_model.ui import cache, examples, handlers, limits, texts
+from sr_model.ui import cache, examples, form, handlers, limits, texts
 from sr_model.ui.handlers import Handlers
 from sr_model.ui.jobs import showing
 from sr_model.ui.jobs.judging import Score
 from sr_model.ui.upscalers import Upscalers
 from sr_model.ui.work import Job, Outcome, Pane, Progress, perform
-from tests.conftest import EXAMPLES, randomised, tiny_model
+from tests.conftest import EXAMPLES, randomised, save_mixed, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -228,20 +228,59 @@ def test_unknown_settings_are_refused(desk: Handlers, uploads: Path, mode: Any, 
 @pytest.mark.parametrize("data", [None, {}, {"name": "../app.py"}, {"name": ["chelsea.png"]}, "chelsea.png"])
 def test_an_unknown_example_is_refused(desk: Handlers, data: Any) -> None:
     """Examples are looked up by name in a fixed table."""
-    *_, last = desk.run_example(None, None, None, None, None, None, gr.EventData(None, data))
+    *_, last = desk.run_example(None, None, None, None, None, None, "auto", gr.EventData(None, data))
     assert last[2]["kind"] == "refused"
 
 
 def test_an_example_is_chosen_and_run(desk: Handlers) -> None:
     """One press fills the picker, empties the reference, and ends with pictures."""
     mode, scale, preset = ({"chosen": value} for value in ("compare", 2, "nano"))
-    first, *_, last = desk.run_example(
-        mode, scale, preset, None, None, None, gr.EventData(None, {"name": "chelsea.png"})
-    )
+    event = gr.EventData(None, {"name": "chelsea.png"})
+    first, *_, last = desk.run_example(mode, scale, preset, None, None, None, "auto", event)
     assert first[0]["file"]["path"].endswith("chelsea.png")
     assert first[1] is None
     assert last[2]["kind"] == "done"
     assert len(last[3]["panes"]) == 3
+
+
+def test_a_strength_by_hand_is_what_the_result_was_made_at(
+    trained: Path, store: cache.Store, uploads: Path, tmp_path: Path, photo: Image.Image
+) -> None:
+    """The plan says what would be found; the result says what it was, in its mark and in the name of its file."""
+    folder = shutil.copytree(trained, tmp_path / "mixed")
+    save_mixed("photo", folder)
+    desk = Handlers(Upscalers(folder, "cpu"), {}, store)
+    assert desk.upscalers.mixed == ["photo"]
+    photo.crop((0, 0, 90, 60)).save(uploads / "worn.jpg", quality=75)
+    picture = value_of(uploads / "worn.jpg")
+    task, scale, preset = {"chosen": "enlarge"}, {"chosen": 2}, {"chosen": "photo"}
+    assert desk.plan(picture, None, task, scale, preset)["strength"] == 0.75
+    made = {}
+    for strength in ("auto", 0.25, 0.75):
+        *_, last = desk.run(picture, None, task, scale, preset, strength=strength)
+        stamp, pane = last[1]["stamp"], last[1]["panes"][1]
+        made[strength] = np.asarray(Image.open(pane["file"]["path"]))
+        assert stamp["settings"]["strength"] == strength
+        assert stamp["strength"] == (0.75 if strength == "auto" else strength)
+        percent = f"{stamp['strength']:.0%}"
+        assert stamp["label"] == f"Photos 2x · {percent}"
+        assert pane["name"] == f"worn-photo-x2-strength-{percent.rstrip('%')}.png"
+    assert np.array_equal(made["auto"], made[0.75])
+    assert not np.array_equal(made["auto"], made[0.25])
+    preset = {"chosen": "nano"}
+    assert desk.plan(picture, None, task, scale, preset)["strength"] is None
+    *_, last = desk.run(picture, None, task, scale, preset, strength=0.25)
+    assert "strength" not in last[1]["stamp"]["settings"]
+
+
+@pytest.mark.parametrize("strength", [True, [0.5], "much", 1.5, float("nan")])
+def test_a_strength_that_is_none_is_refused(desk: Handlers, uploads: Path, strength: Any) -> None:
+    """Values come from browsers and may be anything."""
+    picture = upload(uploads, Image.new("RGB", (4, 4)))
+    task, scale, preset = {"chosen": "enlarge"}, {"chosen": 2}, {"chosen": "nano"}
+    *_, last = desk.run(picture, None, task, scale, preset, strength=strength)
+    assert last[0]["kind"] == "refused"
+    assert "strength" in last[0]["text"]
 
 
 def test_work_stops_when_nobody_asks_on(trained: Path, uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,18 +344,13 @@ def test_restoring_shows_the_input_where_bicubic_would_be_the_same(desk: Handler
     for mode, titles in (("enlarge", ["Input", "Autoencoder"]), ("compare", ["Bicubic", "Autoencoder", "Reference"])):
         *_, last = desk.run(picture, None, {"chosen": mode}, {"chosen": 1}, {"chosen": "classic"})
         assert [(pane["title"], pane["width"]) for pane in last[1]["panes"]] == [(title, 40) for title in titles]
-    assert desk.choose_preset({"chosen": "classic"}, {"chosen": 2})["options"] == [
-        {"value": 1, "label": "1x", "hint": "restores"}
-    ]
+    assert form.scales_of(desk.upscalers, "classic") == [{"value": 1, "label": "1x", "hint": "restores"}]
 
 
-def test_a_preset_without_the_scale_moves_to_one_that_it_has(desk: Handlers) -> None:
-    """Choosing a preset offers its scales and keeps the chosen one where it can."""
-    assert desk.choose_preset({"chosen": "nano"}, {"chosen": 3})["chosen"] == 3
-    update = desk.choose_preset({"chosen": "base"}, {"chosen": 3})
-    assert update["chosen"] == 2
-    assert [option["value"] for option in update["options"]] == [2, "size"]
-    assert desk.choose_preset({"chosen": "none"}, {"chosen": 3}) == gr.skip()
+def test_scales_that_a_preset_has_no_weights_for_are_not_offered(desk: Handlers) -> None:
+    """Up to its largest one, those between are made by shrinking; and a size in pixels."""
+    offered = {name: [each["value"] for each in form.scales_of(desk.upscalers, name)] for name in ("base", "nano")}
+    assert offered == {"base": [2, "size"], "nano": [2, 3, "size"]}
 
 
 def test_a_cancelled_request_is_not_called_a_failure(desk: Handlers) -> None:

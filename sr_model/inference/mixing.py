@@ -29,6 +29,11 @@ def parse_strength(value: float | str) -> float | None:
     return strength
 
 
+def in_steps(strength: float) -> float:
+    """The nearest strength that there is an engine of."""
+    return round(strength * STEPS) / STEPS
+
+
 class Mixed:
     """Compiles an engine for each step of the strength when it is first needed, and keeps the last few."""
 
@@ -42,12 +47,11 @@ class Mixed:
 
     def strength_of(self, picture: Picture) -> float:
         """The strength for a picture, 0 to 1 in steps of 1 / STEPS."""
-        found = find_strength(picture) if self.fixed is None else self.fixed
-        return round(found * STEPS) / STEPS
+        return in_steps(find_strength(picture) if self.fixed is None else self.fixed)
 
-    def engine_for(self, picture: Picture) -> Engine:
-        """The engine of a picture's strength; may be called from several threads."""
-        strength = self.strength_of(picture)
+    def engine_for(self, picture: Picture, strength: float | None = None) -> Engine:
+        """The engine of a strength, by default the picture's; may be called from several threads."""
+        strength = self.strength_of(picture) if strength is None else in_steps(strength)
         with self._lock:
             if strength not in self._engines:
                 self._engines[strength] = self._load(self._at_strength(strength))

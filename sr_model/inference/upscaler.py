@@ -169,14 +169,16 @@ class Upscaler:
         assert last.result is not None, "an enlargement ends with its result"
         return last.result
 
-    def steps(self, image: ImageLike, with_bicubic: bool = False) -> Iterator[Step[ImageLike]]:
+    def steps(
+        self, image: ImageLike, with_bicubic: bool = False, strength: float | None = None
+    ) -> Iterator[Step[ImageLike]]:
         """Enlarge tile by tile, yielding before the first and after each one; abandon the generator to stop the work.
 
         Accepts and raises what a call does. `with_bicubic` also returns the bicubic enlargement, at the cost of its
-        memory only.
+        memory only. `strength`, 0 to 1, is taken in the place of the `Upscaler`'s own for this image.
         """
         picture, back = as_picture(image)
-        engine = self.mixed.engine_for(picture) if self.mixed else self.engine
+        engine = self.mixed.engine_for(picture, strength) if self.mixed else self.engine
         seconds = 0.0
 
         def function(x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from sr_model.inference.mixing import AUTO, STEPS
 from sr_model.ui.device.offered import runtime_megabytes
 from sr_model.ui.jobs import maps
 from sr_model.ui.limits import MAX_PIXELS, MAX_RESULT_PIXELS
@@ -69,14 +70,24 @@ def plan(value: Any = None, **options: Any) -> gr.HTML:
     return _component("controls/plan", value, options)
 
 
-def choice(value: Any, *, name: str, when: list[str] | None = None, several: bool = False, **options: Any) -> gr.HTML:
+def choice(
+    value: Any,
+    *,
+    name: str,
+    when: list[str] | None = None,
+    several: bool = False,
+    by_preset: dict[str, Any] | None = None,
+    **options: Any,
+) -> gr.HTML:
     """One or several of a few, as radio buttons or boxes in a row; `input` is triggered when a visitor chooses.
 
     Value: {"chosen": value or list, "options": [{"value", "label", "hint"}]}, where labels and hints are words of
-    words/ or stand for themselves. `when` names the modes in which it is shown. Gradio's own radio buttons do not form
-    a group that arrow keys and screen readers recognise.
+    words/ or stand for themselves. `when` names the modes in which it is shown, and `by_preset` the options that each
+    preset has. Gradio's own radio buttons do not form a group that arrow keys and screen readers recognise.
     """
-    return _component("controls/choice", value, options, name=name, when=when or [], several=several)
+    return _component(
+        "controls/choice", value, options, name=name, when=when or [], several=several, by_preset=by_preset or {}
+    )
 
 
 def device(offered: list[dict[str, Any]], **options: Any) -> gr.HTML:
@@ -100,6 +111,11 @@ def device(offered: list[dict[str, Any]], **options: Any) -> gr.HTML:
 def target(value: Any = "", **options: Any) -> gr.HTML:
     """A size in pixels or megapixels, shown where the scale is "size". Value: "", or what `sizing.target_of` takes."""
     return _component("controls/target", value, options)
+
+
+def strength(presets: list[str], **options: Any) -> gr.HTML:
+    """How strongly a picture is repaired, shown for `presets` only. Value: "auto" or a number from 0 to 1."""
+    return _component("controls/strength", AUTO, options, presets=presets, steps=STEPS)
 
 
 def gallery(value: Any, **options: Any) -> gr.HTML:

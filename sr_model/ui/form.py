@@ -8,7 +8,6 @@ import gradio as gr
 from sr_model.networks.presets import find
 from sr_model.ui import components, work
 from sr_model.ui.device import offered
-from sr_model.ui.handlers import scale_choice
 from sr_model.ui.jobs import planning
 from sr_model.ui.limits import MAX_BYTES
 from sr_model.ui.serving.routes import network_address
@@ -25,6 +24,7 @@ class Controls:
     target: gr.HTML
     shrinking: gr.HTML
     networks: gr.HTML
+    strength: gr.HTML
 
     def all(self) -> list[Any]:
         """In their order."""
@@ -33,7 +33,9 @@ class Controls:
 
 def place(upscalers: Upscalers) -> tuple[gr.HTML, gr.HTML]:
     """(the choice of where the work is done, what does it in the browser); neither is sent to the server."""
-    networks = offered.listed(upscalers.choices, network_address)
+    # Browsers cannot mix weights, so there a picture would not get the strength that it needs.
+    fixed = [choice for choice in upscalers.choices if choice[0] not in upscalers.mixed]
+    networks = offered.listed(fixed, network_address)
     options = [
         {"value": "server", "label": "on_server", "hint": ""},
         {"value": "device", "label": "on_device", "hint": "on_device_hint", **offered.runtime_megabytes()},
@@ -70,6 +72,7 @@ def controls(upscalers: Upscalers) -> Controls:
             when=[work.ENLARGE, work.COMPARE],
             elem_id="sr-preset",
         ),
+        strength=components.strength(upscalers.mixed, elem_id="sr-strength"),
         networks=components.choice(
             {"chosen": competing(upscalers), "options": presets},
             name="networks",
@@ -78,7 +81,10 @@ def controls(upscalers: Upscalers) -> Controls:
             elem_id="sr-networks",
         ),
         scale=components.choice(
-            scale_choice(planning.offered_scales(upscalers.scales(preset)), scale), name="scale", elem_id="sr-scale"
+            {"chosen": scale, "options": scales_of(upscalers, preset)},
+            name="scale",
+            by_preset={name: scales_of(upscalers, name) for name in upscalers.presets},
+            elem_id="sr-scale",
         ),
         target=components.target(elem_id="sr-target"),
         shrinking=components.choice(
@@ -88,6 +94,15 @@ def controls(upscalers: Upscalers) -> Controls:
             elem_id="sr-shrinking",
         ),
     )
+
+
+def scales_of(upscalers: Upscalers, preset: str) -> list[dict[str, Any]]:
+    """The scales that a preset is offered at, as options of a choice; and another size, if it enlarges."""
+    scales = planning.offered_scales(upscalers.scales(preset))
+    options = [{"value": s, "label": f"{s}x", "hint": "restores" if s == 1 else ""} for s in scales]
+    if scales != [1]:
+        options.append({"value": planning.OTHER_SIZE, "label": "size", "hint": ""})
+    return options
 
 
 def competing(upscalers: Upscalers) -> list[str]:

@@ -11,19 +11,20 @@ import torch
 
 from sr_model.errors import ImageError, MemoryLimitError, SRError
 from sr_model.imaging import images
-from sr_model.networks import presets
+from sr_model.inference.mixing import AUTO
 from sr_model.system import memory, zero_gpu
 from sr_model.ui import texts
 from sr_model.ui.cache import Store, file_data
 from sr_model.ui.examples import Example
-from sr_model.ui.jobs import beside, planning, showing
+from sr_model.ui.jobs import asked, beside, planning, showing
+from sr_model.ui.jobs.asked import chosen
 from sr_model.ui.jobs.planning import Settings, as_scale
 from sr_model.ui.jobs.showing import Shown
 from sr_model.ui.limits import MAX_PIXELS, uploaded_path
 from sr_model.ui.serving.crowd import Crowd
 from sr_model.ui.serving.downloads import private_exif
 from sr_model.ui.upscalers import Upscalers
-from sr_model.ui.work import AUTOENCODER, CLEAN, COMPARE, ENLARGE, NETWORKS, Job, Outcome, Progress, perform
+from sr_model.ui.work import AUTOENCODER, COMPARE, ENLARGE, NETWORKS, Job, Outcome, Progress, perform
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class Handlers:
         target: Any = None,
         shrinking: Any = None,
         networks: Any = None,
+        strength: Any = AUTO,
         request: gr.Request | None = None,
     ) -> Iterator[Updates]:
         """The main button. Yields at each tile, so that Cancel and a closed tab stop the work."""
@@ -69,7 +71,7 @@ class Handlers:
             path = uploaded_path(picture, self.store.folder)
             if path is None:
                 raise ImageError(texts.NO_PICTURE)
-            settings = settings_of(mode, scale, preset, target, shrinking, networks)
+            settings = asked.settings_of(mode, scale, preset, target, shrinking, networks, strength)
             larger = uploaded_path(reference, self.store.folder) if settings.mode == ENLARGE else None
             yield from self._perform(path, settings, larger, session_of(request))
         except (MemoryLimitError, MemoryError, torch.OutOfMemoryError):
@@ -89,6 +91,7 @@ class Handlers:
         target: Any,
         shrinking: Any,
         networks: Any,
+        strength: Any,
         event: gr.EventData,
         request: gr.Request | None = None,
     ) -> Iterator[tuple]:
@@ -105,7 +108,7 @@ class Handlers:
         if chosen(mode) != NETWORKS:
             mode = {"chosen": COMPARE}  # Enlarge has nothing to measure against
         yield picture, None, *busy("opening", texts.OPENING)
-        for update in self.run(picture, None, mode, scale, preset, target, shrinking, networks, request):
+        for update in self.run(picture, None, mode, scale, preset, target, shrinking, networks, strength, request):
             yield gr.skip(), gr.skip(), *update
 
     def plan(self, picture: Any, reference: Any, *controls: Any) -> dict[str, Any]:
@@ -114,7 +117,7 @@ class Handlers:
             path = uploaded_path(picture, self.store.folder)
             if path is None:
                 return {"kind": "empty"}
-            settings = settings_of(*controls)
+            settings = asked.settings_of(*controls)
             larger = uploaded_path(reference, self.store.folder) if settings.mode == ENLARGE else None
             planned = planning.plan(path, settings, self.upscalers, larger)
         except SRError as error:
@@ -129,6 +132,7 @@ class Handlers:
             "low": planned.low,
             "result": planned.result,
             "seconds": planned.seconds,
+            "strength": planning.found_strength(path, settings, self.upscalers),
         }
         if planned.seconds <= self.max_seconds:
             return {"kind": "ready", "mode": settings.mode, **value}
@@ -175,13 +179,6 @@ class Handlers:
             return self.cancelled()
         return idle("refused", (self.crowd and self.crowd.refusal(request)) or texts.REFUSED)
 
-    def choose_preset(self, preset: Any, scale: Any) -> Any:
-        """The scales that the preset has; the chosen one stays where it can."""
-        scales = planning.offered_scales(self.upscalers.scales(chosen(preset)))
-        if not scales:
-            return gr.skip()
-        return scale_choice(scales, chosen(scale))
-
     def leave(self, request: gr.Request) -> None:
         """The tab was closed or reloaded."""
         self.store.forget(session_of(request))
@@ -201,10 +198,10 @@ class Handlers:
         try:
             path = uploaded_path(picture, self.store.folder)
             assert path is not None, "there was one a moment ago"
-            found = planning.offers(path, settings_of(*controls), self.upscalers, self.max_seconds)
+            found = planning.offers(path, asked.settings_of(*controls), self.upscalers, self.max_seconds)
         except SRError:
             return []
-        return [{"setting": offer.setting, "value": offer.value, "label": offer_label(offer)} for offer in found]
+        return [{"setting": offer.setting, "value": offer.value, "label": asked.offer_label(offer)} for offer in found]
 
     def _work(self, job: Job, settings: Settings | None = None) -> Iterator[Progress | Outcome]:
         try:
@@ -256,7 +253,11 @@ class Handlers:
             line=f"{w}x{h} → {rw}x{rh} · {self.upscalers.describe_device()} · {outcome.seconds:.{digits}f} s",
             note="" if outcome.scores else "no_reference",
             view={"zoom": FIRST_ZOOM, "x": x, "y": y} if example else None,
-            stamp={"label": stamp(settings, outcome), "settings": relevant(settings)},
+            stamp={
+                "label": asked.stamp(settings, outcome),
+                "settings": asked.relevant(settings, outcome),
+                "strength": outcome.strength,
+            },
             exif=exif,
         ):
             if isinstance(item, Shown):
@@ -267,64 +268,9 @@ class Handlers:
             yield item
 
 
-def settings_of(
-    mode: Any, scale: Any, preset: Any, target: Any = None, shrinking: Any = None, networks: Any = None
-) -> Settings:
-    """The settings that the controls' values say, in the order of `form.Controls`; they may be anything."""
-    names = chosen(networks)
-    return Settings(
-        mode=chosen(mode),
-        scale=chosen(scale),
-        preset=chosen(preset),
-        target=target or None,
-        shrinking=chosen(shrinking) or CLEAN,
-        networks=tuple(names) if isinstance(names, list) else (),
-    )
-
-
-def stamp(settings: Settings, outcome: Outcome) -> str:
-    """What the result was made by, as its panes say it: the network and the scale."""
-    (w, _), (rw, _) = outcome.source_size, outcome.panes[0].picture.size
-    times = f"{rw / w:.3g}x"
-    return times if settings.mode == NETWORKS else f"{presets.find(settings.preset).title} {times}"
-
-
-def relevant(settings: Settings) -> dict[str, Any]:
-    """The settings that the result depends on, by the names of their controls."""
-    made = {"mode": settings.mode, "scale": settings.scale}
-    if settings.mode == NETWORKS:
-        made["networks"] = list(settings.networks)
-    else:
-        made["preset"] = settings.preset
-    if settings.mode != ENLARGE:
-        made["shrinking"] = settings.shrinking
-    if settings.target is not None:
-        made["target"] = settings.target
-    return made
-
-
-def offer_label(offer: planning.Offer) -> str:
-    """What an offer's button says of the setting."""
-    return f"{offer.value}x" if offer.setting == "scale" else presets.find(offer.value).title
-
-
 def session_of(request: gr.Request | None) -> str:
     """An id that tells visitors' tabs apart."""
     return str(request.session_hash) if request else ""
-
-
-def chosen(value: Any) -> Any:
-    """What is chosen in a choice's value, which comes from a browser and may be anything."""
-    return value.get("chosen") if isinstance(value, dict) else None
-
-
-def scale_choice(scales: list[int], scale: Any) -> dict[str, Any]:
-    """The value of the choice of scales: `scale` chosen, or the first where it is not among them."""
-    options = [{"value": s, "label": f"{s}x", "hint": "restores" if s == 1 else ""} for s in scales]
-    if scales != [1]:
-        options.append({"value": planning.OTHER_SIZE, "label": "size", "hint": ""})
-    values = [option["value"] for option in options]
-    return {"chosen": scale if scale in values else scales[0], "options": options}
 
 
 def picked(example: Example) -> dict[str, Any]:

@@ -192,9 +192,7 @@ def _connect(parts: Parts, handlers: Handlers) -> None:
     parts.device.input(
         None, parts.device, [*outputs, parts.plan], js="(updates) => updates", trigger_mode="multiple", **quick
     )
-    controls = parts.controls
-    controls.mode.input(None, controls.mode, parts.run, js=NAME_RUN, **quick)
-    controls.preset.input(handlers.choose_preset, [controls.preset, controls.scale], controls.scale, **quick)
+    parts.controls.mode.input(None, parts.controls.mode, parts.run, js=NAME_RUN, **quick)
     gr.on(
         [part.input for part in asked],
         handlers.plan,

@@ -3,6 +3,7 @@
 import os
 import time
 from collections import OrderedDict
+from functools import cached_property
 from threading import Lock
 
 import numpy as np
@@ -57,6 +58,11 @@ class Upscalers:
     def scales(self, preset: str) -> list[int]:
         """The scales that have weights; none for an unknown preset."""
         return [scale for name, scale in self.choices if name == preset]
+
+    @cached_property
+    def mixed(self) -> list[str]:
+        """The presets whose weights are mixed at a strength."""
+        return list(dict.fromkeys(card.preset for card in self.cards() if card.strengths))
 
     def cards(self) -> list[Card]:
         """What the json of each choice says."""

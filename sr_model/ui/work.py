@@ -13,6 +13,7 @@ from sr_model.evaluation import comparison
 from sr_model.imaging import degradations, images
 from sr_model.imaging.images import Picture
 from sr_model.imaging.resampling import crop_to_multiple
+from sr_model.inference.mixing import in_steps
 from sr_model.inference.upscaler import Upscaler
 from sr_model.ui.jobs import judging, maps, sizing
 from sr_model.ui.jobs.judging import Agreement, Score
@@ -38,6 +39,7 @@ class Job:
     shrinking: str = CLEAN
     factor: int | None = None  # how many times larger, where that is less than the network's scale
     size: tuple[int, int] | None = None  # (width, height) of the result, where it is no multiple of the picture's
+    strength: float | None = None  # of weights that are mixed; None for what is found of the picture
 
     @property
     def times(self) -> int:
@@ -79,6 +81,7 @@ class Outcome:
     seconds: float  # that the network took
     agreements: tuple[Agreement, ...] = ()  # where there is no reference and something was enlarged
     spot: tuple[float, float] = (0.5, 0.5)  # (x, y) in parts of the sides: where the methods differ most
+    strength: float | None = None  # that the weights were mixed at, where they are mixed
 
 
 def perform(
@@ -95,7 +98,8 @@ def perform(
     w, h = low.size
     expected = w * h * seconds_per_pixel
     check_seconds(expected, max_seconds, w * h)
-    for step in upscaler.steps(low, with_bicubic=True):
+    strength = upscaler.strength_of(low) if job.strength is None else in_steps(job.strength)
+    for step in upscaler.steps(low, with_bicubic=True, strength=strength):
         left = step.seconds / step.done * (step.total - step.done) if step.done else expected
         yield Progress(step.done, step.total, left or None)
     assert step.result is not None, "an enlargement ends with its pictures"
@@ -121,8 +125,11 @@ def perform(
         elif size != low.size:
             agreements.append(judging.agreement(title, pictures[title], low))
     yield finishing
-    panes = tuple(Pane(title, p, _file_name(title, job), differences.get(title)) for title, p in pictures.items())
-    yield Outcome(panes, tuple(scores), low.size, step.seconds, tuple(agreements), spot)
+    mixed = strength if upscaler.is_mixed else None
+    panes = tuple(
+        Pane(title, p, _file_name(title, job, mixed), differences.get(title)) for title, p in pictures.items()
+    )
+    yield Outcome(panes, tuple(scores), low.size, step.seconds, tuple(agreements), spot, mixed)
 
 
 def check_seconds(expected: float, max_seconds: float, pixels: int) -> None:
@@ -208,11 +215,12 @@ def _bicubic(picture: Picture, size: tuple[int, int]) -> Picture:
     return replace(picture, pixels=np.stack(channels, axis=2), alpha=alpha)
 
 
-def _file_name(title: str, job: Job) -> str:
+def _file_name(title: str, job: Job, strength: float | None) -> str:
+    at = "" if strength is None else f"-strength-{strength:.0%}".rstrip("%")
     kind = {
         BICUBIC: f"bicubic-{job.suffix}",
         INPUT: "input",
-        AUTOENCODER: f"{job.preset}-{job.suffix}",
+        AUTOENCODER: f"{job.preset}-{job.suffix}{at}",
         REFERENCE: "reference",
     }
     return f"{safe_stem(job.picture.name)}-{kind[title]}.png"

@@ -12,7 +12,7 @@ import pytest
 
 from sr_model.models import weights
 from sr_model.networks.tutorials import ClassicConfig
-from tests.conftest import EXAMPLES, randomised, tiny_model
+from tests.conftest import EXAMPLES, randomised, save_mixed, tiny_model
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run"]
@@ -41,13 +41,14 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def address(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the app is served, with tiny weights of nano at 2 and 3, of base at 2 and of classic at 1."""
+    """Where the app is served, with tiny weights of nano at 2 and 3, of base and photo at 2, of classic at 1."""
     from sr_model import ui
 
     folder = tmp_path_factory.mktemp("weights")
     for preset, scale in (("nano", 2), ("nano", 3), ("base", 2)):
         weights.save(tiny_model(scale), preset, folder, {}, {})
     weights.save(randomised(ClassicConfig(width=8, latent_width=8)), "classic", folder, {}, {})
+    save_mixed("photo", folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
         app = ui.build_app(folder, "cpu", EXAMPLES)

@@ -66,13 +66,46 @@ def test_networks_side_by_side(tab: Visit) -> None:
     for label in networks.get_by_role("checkbox").all():
         label.check()
     assert tab.press() == "Done."
-    assert [title for title, _ in tab.labels()] == ["Classic", "Fast", "Best", "Reference"]
+    assert [title for title, _ in tab.labels()] == ["Classic", "Fast", "Best", "Photos", "Reference"]
     rows = {row[0]: row[1:] for row in tab.scores()}
-    assert list(rows) == ["Bicubic", "Classic", "Fast", "Best"]
-    assert all(rows[name][3].endswith(" s") for name in ("Fast", "Best", "Classic"))
+    assert list(rows) == ["Bicubic", "Classic", "Fast", "Best", "Photos"]
+    assert all(rows[name][3].endswith(" s") for name in ("Fast", "Best", "Classic", "Photos"))
     networks.get_by_label("Best").uncheck()
+    networks.get_by_label("Photos").uncheck()
     networks.get_by_label("Classic").uncheck()
     assert "2 to 4 different networks" in tab.press("refused")
+    tab.task("Enlarge")
+
+
+def test_the_strength_of_repair(tab: Visit, tmp_path: Path) -> None:
+    """Only where the preset has one: found by itself and said, or set by hand; results of another strength say so."""
+    strength = tab.page.locator("#sr-strength")
+    assert not strength.is_visible()
+    Image.open(CHELSEA).convert("RGB").crop((90, 40, 330, 240)).save(tmp_path / "worn.jpg", quality=75)
+    tab.choose(tmp_path / "worn.jpg")
+    tab.page.locator("#sr-preset").get_by_label("Photos").check()
+    strength.get_by_text("Found for this picture: 75 %").wait_for()
+    slider, auto = strength.get_by_role("slider"), strength.get_by_role("checkbox")
+    assert (slider.input_value(), auto.is_checked()) == ("0.75", True)
+    tab.press()
+    stamp, stale = tab.page.locator(".sr-stamp"), tab.page.locator(".sr-stale")
+    assert (stamp.inner_text(), stale.inner_text()) == ("Photos 2x · 75%", "")
+    slider.focus()
+    tab.page.keyboard.press("Home")
+    assert (strength.locator("output").inner_text(), auto.is_checked()) == ("0 %", False)
+    assert "other settings (Photos 2x · 75%)" in stale.inner_text()
+    tab.press()
+    assert (stamp.inner_text(), stale.inner_text()) == ("Photos 2x · 0%", "")
+    tab.compare()
+    tab.page.get_by_label("As on the web").check()
+    auto.check()
+    assert strength.get_by_text("shown here").is_visible(), "what is shrunk first is not known before"
+    tab.press()
+    found = stamp.inner_text().split(" · ")[1]
+    assert strength.locator("output").inner_text().replace(" ", "") == found != "0%"
+    tab.page.get_by_label("Cleanly").check()
+    tab.page.locator("#sr-preset").get_by_label("Best").check()
+    assert not strength.is_visible()
     tab.task("Enlarge")
 
 
@@ -151,6 +184,7 @@ def test_shortcuts(tab: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(Autoencoder, "prepare", held)
     tab.page.click("#sr-run")
     assert begun.wait(60)
+    tab.page.wait_for_selector("#sr-cancel")
     tab.page.keyboard.press("Escape")
     assert tab.ended("cancelled") == "Cancelled."
     go_on.set()

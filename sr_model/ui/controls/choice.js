@@ -54,8 +54,20 @@ export default function mount({ element, props, trigger, watch }) {
     block.hidden = Boolean(props.when.length) && !props.when.includes(settings.mode);
   }
 
-  hear("setting", ({ name }) => {
+  // Another preset has options of its own; what is chosen stays if it is among them.
+  function follow(preset) {
+    const entries = props.by_preset[preset];
+    if (!entries || entries === props.value.options) return;
+    const values = entries.map((option) => option.value);
+    const before = props.value.chosen;
+    props.value = { options: entries, chosen: values.includes(before) ? before : values[0] };
+    render();
+    if (props.value.chosen !== before) trigger("input");
+  }
+
+  hear("setting", ({ name, value }) => {
     if (name === "mode") show();
+    if (name === "preset") follow(value);
   });
   hear("allow", ({ name, values }) => {
     if (name !== props.name) return;

@@ -1,12 +1,15 @@
 """From a visitor's settings to a job, and before it is done: its sizes, its seconds, and what would fit instead."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from sr_model.errors import ConfigError, SRError
 from sr_model.imaging import images
+from sr_model.imaging.strength import find_strength
 from sr_model.imaging.tiles import tiles
+from sr_model.inference.mixing import AUTO, in_steps, parse_strength
 from sr_model.ui import work
 from sr_model.ui.jobs import beside, sizing
 from sr_model.ui.limits import MAX_PIXELS
@@ -15,6 +18,7 @@ from sr_model.ui.work import COMPARE, ENLARGE, NETWORKS, Job
 
 # Seconds that ZeroGPU is asked for: to start and to measure, for each tile of GPU_SIDE pixels, and at most.
 GPU_START, GPU_TILE, GPU_SIDE, GPU_MOST = 15, 1, 512, 120
+LOOKED_AT = 4_000_000  # pixels of a picture whose strength is found before the work; more take seconds
 OTHER_SIZE = "size"  # in the place of a scale: the size is in the target
 
 
@@ -28,6 +32,7 @@ class Settings:
     target: Any = None  # what `sizing.target_of` takes; counts with OTHER_SIZE only
     shrinking: Any = work.CLEAN
     networks: tuple[Any, ...] = ()  # presets, in NETWORKS
+    strength: Any = AUTO  # 0 to 1, or AUTO; of presets of mixed weights only
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ def settle(path: Path, settings: Settings, upscalers: Upscalers, reference: Path
     """The job of a picture's file. Reads its header only. Raises ConfigError and ImageError."""
     if settings.mode not in work.MODES:
         raise ConfigError("Please choose Enlarge or Compare.")
-    job = Job(path, settings.mode, settings.preset, 0, reference, settings.shrinking)
+    job = Job(path, settings.mode, settings.preset, 0, reference, settings.shrinking, strength=_strength(settings))
     if settings.scale == OTHER_SIZE:
         return _sized(job, settings, upscalers)
     times = as_scale(settings.scale)
@@ -116,6 +121,14 @@ def plan(path: Path, settings: Settings, upscalers: Upscalers, reference: Path |
     return Plan((w, h), low, result, seconds)
 
 
+def found_strength(path: Path, settings: Settings, upscalers: Upscalers) -> float | None:
+    """The strength that the picture would be given by itself, where it is enlarged as it is by mixed weights."""
+    if settings.mode != ENLARGE or settings.preset not in upscalers.mixed:
+        return None
+    w, h = images.read_size(path, MAX_PIXELS)
+    return _strength_of(path) if w * h <= LOOKED_AT else None
+
+
 def offers(path: Path, settings: Settings, upscalers: Upscalers, max_seconds: float) -> list[Offer]:
     """What would fit in the place of settings that exceed a limit: a smaller scale or size, or a faster network."""
     if settings.mode == NETWORKS or not upscalers.scales(settings.preset):
@@ -145,6 +158,19 @@ def as_scale(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     raise ConfigError("Please choose a scale.")
+
+
+@lru_cache(maxsize=256)  # each upload has a path of its own
+def _strength_of(path: Path) -> float:
+    return in_steps(find_strength(images.load(path, MAX_PIXELS)))
+
+
+def _strength(settings: Settings) -> float | None:
+    """The one that is asked for; None for what is found. Raises ConfigError for what is neither."""
+    value = settings.strength
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ConfigError("The strength is a number from 0 to 1, or auto.")
+    return parse_strength(value)
 
 
 def _sized(job: Job, settings: Settings, upscalers: Upscalers) -> Job:

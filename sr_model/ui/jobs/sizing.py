@@ -50,7 +50,7 @@ def next_scale(factor: float, scales: list[int]) -> int:
         if scale >= factor - 1e-9:
             return scale
     raise ConfigError(
-        f"That is {factor:.1f} times the picture's size; this network reaches {max(scales)} times. "
+        f"That is {factor:.4g} times the picture's size; this network reaches {max(scales)} times. "
         "Choose a smaller size."
     )
 

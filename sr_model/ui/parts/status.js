@@ -42,7 +42,7 @@ export default function mount({ element, props, watch }) {
     }).observe(tracker, { childList: true, characterData: true, subtree: true });
   }
   hear("escape", () => {
-    if (root.dataset.kind === "working" || root.dataset.kind === "waiting") document.querySelector("#sr-cancel").click();
+    if (root.dataset.kind === "working" || root.dataset.kind === "waiting") document.querySelector("#sr-cancel")?.click();
   });
   // Another picture of one's own while there is work: the work is not wanted any more.
   hear("picture", (picture) => {

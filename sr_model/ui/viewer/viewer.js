@@ -63,6 +63,7 @@ export default function mount({ element, props, watch, root: address }) {
     const stamped = value.panes.map((pane, i) => ({ ...pane, stamp: i === 1 ? value.stamp.label : "" }));
     lay(stamped, value.panes[0], value.view || null);
     about();
+    tell("made", value.stamp);
   }
 
   // The picture itself, as the browser decodes and enlarges it, at the size that the result will have.
