@@ -171,6 +171,34 @@ def test_memory_does_not_grow_with_the_variety_of_sizes() -> None:
     assert float(result.stdout) <= 50
 
 
+RELEASED = """
+import sys
+import numpy as np
+from sr_model import Upscaler
+from sr_model.system import memory
+
+def megabytes():
+    memory.release()
+    return int(next(s for s in open("/proc/self/status") if s.startswith("VmRSS")).split()[1]) / 1024
+
+upscaler = Upscaler.from_preset("nano", 2, "cpu", engine="openvino")
+upscaler(np.zeros((16, 16, 3), np.uint8))
+before = megabytes()
+upscaler(np.zeros((512, 512, 3), np.uint8))
+kept = megabytes()
+upscaler.release()
+print(kept - before, megabytes() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory as Linux tells it")
+def test_released_memory_goes_back() -> None:
+    """What the layers of a large tile took is kept for the next one, and given back when asked."""
+    result = subprocess.run([sys.executable, "-c", RELEASED], check=True, capture_output=True, text=True)
+    kept, left = map(float, result.stdout.split())
+    assert left < kept / 2
+
+
 DROPPED = """
 import gc, signal, subprocess, sys, threading
 from sr_model import Upscaler

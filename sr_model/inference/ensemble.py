@@ -28,6 +28,9 @@ class SelfEnsemble:
         assert total is not None, "there are eight of them"
         return total / 8
 
+    def release(self) -> None:
+        self.engine.release()
+
 
 def _turned(x: Tensor, turns: int, mirrored: bool) -> Tensor:
     x = torch.rot90(x, turns, (-2, -1))

@@ -59,3 +59,10 @@ class Mixed:
                     self._engines.popitem(last=False)
             self._engines.move_to_end(strength)
             return self._engines[strength]
+
+    def release(self) -> None:
+        """Give back the memory that the engines keep for their next pictures."""
+        with self._lock:
+            engines = list(self._engines.values())
+        for engine in engines:
+            engine.release()

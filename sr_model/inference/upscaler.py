@@ -224,6 +224,12 @@ class Upscaler:
         """The enlarged picture of these pixels, with alpha and all else of the small one."""
         return _completed(picture, pixels, self.scale)
 
+    def release(self) -> None:
+        """Give back the memory that is kept for the next picture: worth it before a long pause."""
+        self.engine.release()
+        if self.mixed:
+            self.mixed.release()
+
     def warm_up(self) -> None:
         """Enlarge an empty tile, so that the first picture does not wait for memory and kernels."""
         self(Picture(np.zeros((self.tile, self.tile, 3), np.uint8)))

@@ -3,6 +3,7 @@
 import ctypes
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 DELAY = 1.0  # seconds: by then the caller has dropped the result
@@ -20,9 +21,14 @@ def release() -> None:
     trim(0)
 
 
-def release_soon() -> None:
-    """Call `release` in a moment, from another thread."""
-    timer = threading.Timer(DELAY, release)
+def release_soon(first: Callable[[], None]) -> None:
+    """Call `first`, which frees more, and then `release` in a moment, from another thread."""
+
+    def both() -> None:
+        first()
+        release()
+
+    timer = threading.Timer(DELAY, both)
     timer.daemon = True
     timer.start()
 

@@ -207,7 +207,7 @@ class Handlers:
         try:
             yield from self.compute(job, settings)
         finally:
-            memory.release_soon()
+            memory.release_soon(self.upscalers.release)
 
     def _computed(self, job: Job, settings: Settings | None) -> Iterator[Progress | Outcome]:
         upscalers = self.upscalers.for_job()

@@ -88,6 +88,13 @@ class Upscalers:
         self.get(preset, scale)
         return self._seconds[preset, scale] * pixels
 
+    def release(self) -> None:
+        """Give back the memory that those that are loaded keep for their next pictures."""
+        with self._lock:
+            loaded = list(self._loaded.values())
+        for upscaler in loaded:
+            upscaler.release()
+
     def for_job(self) -> "Upscalers":
         """Those that work on a job: these, or on ZeroGPU others, which only a job's own process may use."""
         if not zero_gpu.ACTIVE:
