@@ -6,9 +6,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sr_model.imaging import degradations, images
-from sr_model.imaging.degradation_steps import FILTERS, Blur, Jpeg, Noise, Resize
-from sr_model.imaging.degradations import draw, photo
+from sr_model.degrading import degradations
+from sr_model.degrading.degradation_steps import FILTERS, Blur, Jpeg, Noise, Resize
+from sr_model.degrading.degradations import draw, photo
+from sr_model.imaging import images
 from sr_model.imaging.resampling import crop_to_multiple, shrink, to_8bit
 from sr_model.networks.base import SCALES
 

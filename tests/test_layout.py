@@ -12,6 +12,7 @@ LAYERS = (
     {"errors"},
     {"system"},
     {"imaging"},
+    {"degrading"},
     {"networks"},
     {"data", "models"},
     {"inference"},

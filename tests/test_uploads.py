@@ -6,11 +6,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from sr_model.degrading.degradation_steps import Blur, Jpeg, Noise, Resize, WebP
+from sr_model.degrading.degradations import make_low
+from sr_model.degrading.uploads import KERNELS, RANGES, draw
 from sr_model.imaging import images
-from sr_model.imaging.degradation_steps import Blur, Jpeg, Noise, Resize, WebP
-from sr_model.imaging.degradations import make_low
 from sr_model.imaging.resampling import shrink
-from sr_model.imaging.uploads import KERNELS, RANGES, draw
 from sr_model.networks.base import SCALES
 
 

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from sr_model.data.make_pairs import HIGH, write_pairs
+from sr_model.degrading.degradations import DEGRADATIONS
 from sr_model.imaging import images
-from sr_model.imaging.degradations import DEGRADATIONS
 from sr_model.networks import SCALES
 
 

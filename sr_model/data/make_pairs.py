@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from sr_model.degrading.degradations import DEGRADATIONS, make_low
 from sr_model.errors import ConfigError, DataError, ImageError
 from sr_model.imaging import images, resampling
-from sr_model.imaging.degradations import DEGRADATIONS, make_low
 from sr_model.imaging.images import Picture
 from sr_model.networks.base import SCALES
 from sr_model.system.files import remove_leftovers, write_atomically

@@ -11,8 +11,8 @@ from torch.utils.data import Dataset
 from sr_model.data import augment
 from sr_model.data.augment import Warp
 from sr_model.data.photos import Photo
+from sr_model.degrading.degradations import make_low
 from sr_model.imaging import images
-from sr_model.imaging.degradations import make_low
 
 MARGIN = 8  # low-resolution pixels around a patch that is degraded on its own, as degradation looks past its border
 

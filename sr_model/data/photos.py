@@ -13,9 +13,9 @@ from PIL import Image
 
 from sr_model.data import named_sets, pairs
 from sr_model.data.picture_cache import PictureCache
+from sr_model.degrading.degradations import make_low
 from sr_model.errors import DataError, ImageError
 from sr_model.imaging import images
-from sr_model.imaging.degradations import make_low
 from sr_model.imaging.resampling import crop_to_multiple
 
 T = TypeVar("T")

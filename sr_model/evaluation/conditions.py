@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from sr_model.degrading.degradation_steps import Blur, Jpeg, Noise, Step, WebP
 from sr_model.errors import DataError, ImageError
 from sr_model.evaluation.comparison import compare
 from sr_model.evaluation.perception import ssimulacra2
 from sr_model.imaging import images
-from sr_model.imaging.degradation_steps import Blur, Jpeg, Noise, Step, WebP
 from sr_model.imaging.images import Picture
 from sr_model.imaging.metrics import DEFINITION
 from sr_model.imaging.resampling import crop_to_multiple, shrink, to_8bit

@@ -8,10 +8,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from sr_model.data import Photo
+from sr_model.degrading import degradations
 from sr_model.evaluation.comparison import SOFTENED, compare, shrink_picture
 from sr_model.figures.latent import Colours, Latent, latent_of, latent_step
 from sr_model.figures.panels import Panel, grid
-from sr_model.imaging import degradations, images
+from sr_model.imaging import images
 from sr_model.imaging.images import Picture, to_pil
 from sr_model.imaging.tiles import Region
 from sr_model.inference.upscaler import Upscaler, enlarge_bicubic

@@ -7,8 +7,8 @@ from typing import Any
 
 from sr_model import losses
 from sr_model.data import augment
+from sr_model.degrading.degradations import DEGRADATIONS
 from sr_model.errors import ConfigError
-from sr_model.imaging.degradations import DEGRADATIONS
 from sr_model.inference.devices import DEVICES
 from sr_model.models import hub, weights
 from sr_model.networks import presets

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sr_model.degrading import degradations
 from sr_model.errors import ConfigError, ImageError
 from sr_model.evaluation import comparison
-from sr_model.imaging import degradations, images
+from sr_model.imaging import images
 from sr_model.imaging.images import Picture
 from sr_model.imaging.resampling import crop_to_multiple
 from sr_model.inference.mixing import in_steps

@@ -23,8 +23,8 @@ import math
 import numpy as np
 from torch import Tensor
 
-from sr_model.imaging import uploads
-from sr_model.imaging.degradation_steps import FILTERS, Blur, Jpeg, Noise, Resize, Step
+from sr_model.degrading import uploads
+from sr_model.degrading.degradation_steps import FILTERS, Blur, Jpeg, Noise, Resize, Step
 from sr_model.imaging.resampling import shrink, soften, to_8bit
 
 BLUR_SHARE = 0.6

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sr_model.imaging.degradation_steps import Blur, Jpeg, Noise, Resize, Step, WebP
+from sr_model.degrading.degradation_steps import Blur, Jpeg, Noise, Resize, Step, WebP
 
 KERNELS = {"bicubic": 0.7, "lanczos": 0.1, "area": 0.1, "bilinear": 0.1}  # by share
 HALVED_SHARE = 0.7  # of the JPEGs: colour at half the resolution

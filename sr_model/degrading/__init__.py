@@ -1,0 +1,1 @@
+"""High resolution -> low resolution: what training and measuring do to pictures."""
