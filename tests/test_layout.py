@@ -20,7 +20,8 @@ LAYERS = (
     {"figures", "losses"},
     {"publishing"},
     {"training", "benchmark"},
-    {"commands", "ui"},
+    {"ui"},
+    {"commands"},
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

@@ -11,7 +11,7 @@ from sr_model.networks import presets
 
 ROOT = Path(__file__).parents[2]
 SINGLE = ("app.py", "README.md", "requirements.txt", "LICENSE", "examples/credits.json")
-SUFFIXES = (".py", ".typed", ".html", ".css", ".js", ".mjs", ".json", ".gz", ".LICENCE")  # of the package's files
+SUFFIXES = (".py", ".typed", ".html", ".css", ".js", ".json", ".gz", ".LICENCE")  # of the package's files
 KEPT = ".gitattributes"  # the Hub's own
 
 

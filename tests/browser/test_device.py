@@ -264,13 +264,13 @@ def test_nothing_is_loaded_before_it_is_wanted_and_then_for_ever(visit: Visit) -
     found = {answer.url.rsplit("/", 1)[1]: answer for answer in answers}
     for name, kind in (
         ("worker.js", "javascript"),
-        ("ort.wasm.bundle.min.mjs", "javascript"),
+        ("ort.wasm.bundle.min.js", "javascript"),
         ("ort-wasm-simd-threaded.wasm.gz", "wasm"),
         ("nano-x2.onnx", "octet-stream"),
     ):
         assert kind in found[name].headers["content-type"]
         assert "immutable" in found[name].headers["cache-control"]
-    assert "ort.jspi.bundle.min.mjs" not in found
+    assert "ort.jspi.bundle.min.js" not in found
 
 
 def test_threads_where_the_page_is_isolated_and_one_in_a_foreign_frame(

@@ -73,8 +73,8 @@ def pattern(side: int) -> Tensor:
 def runtime_megabytes() -> dict[str, float]:
     """What a browser downloads before its first picture, by backend; networks are a small part of it."""
     return {
-        "wasm": _megabytes("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm.gz"),
-        "webgpu": _megabytes("ort.jspi.bundle.min.mjs", "ort-wasm-simd-threaded.jspi.wasm.gz"),
+        "wasm": _megabytes("ort.wasm.bundle.min.js", "ort-wasm-simd-threaded.wasm.gz"),
+        "webgpu": _megabytes("ort.jspi.bundle.min.js", "ort-wasm-simd-threaded.jspi.wasm.gz"),
     }
 
 

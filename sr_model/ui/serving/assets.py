@@ -10,7 +10,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 UI = Path(__file__).parents[1]
-SERVED = (".js", ".mjs", ".css", ".json", ".gz")  # .gz: what the page unpacks itself
+SERVED = (".js", ".css", ".json", ".gz")  # .gz: what the page unpacks itself
 YEAR = 365 * 24 * 3600
 STYLES = sorted(UI.glob("*/*.css"))  # Gradio puts them into the page
 

@@ -1,8 +1,8 @@
 // A network in ONNX Runtime: by WebGPU where there is an adapter, else by WebAssembly.
 
 export const RUNTIMES = {
-  webgpu: ["ort.jspi.bundle.min.mjs", "ort-wasm-simd-threaded.jspi.wasm.gz"],
-  wasm: ["ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.wasm.gz"],
+  webgpu: ["ort.jspi.bundle.min.js", "ort-wasm-simd-threaded.jspi.wasm.gz"],
+  wasm: ["ort.wasm.bundle.min.js", "ort-wasm-simd-threaded.wasm.gz"],
 };
 const MOST_THREADS = 4;
 

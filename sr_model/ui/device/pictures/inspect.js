@@ -83,7 +83,7 @@ function avif(bytes) {
   return found;
 }
 
-// {kind, grey, width?, height?, problem?}: problem is "bits", "profile", "cmyk" or "format".
+// {kind, grey, width?, height?, problem?}: problem is "bits", "profile", "cmyk", "format" or "damaged".
 export async function inspect(bytes) {
   try {
     if (text(bytes, 1, 3) === "PNG") return await png(bytes);
@@ -92,7 +92,7 @@ export async function inspect(bytes) {
     if (text(bytes, 4, 8) === "ftypavif" || text(bytes, 4, 8) === "ftypavis") return avif(bytes);
     if (text(bytes, 0, 3) === "GIF" || text(bytes, 0, 2) === "BM") return { kind: "other", grey: false };
   } catch {
-    // cut off in the middle of its header: decoding will say so
+    return { kind: "unknown", grey: false, problem: "damaged" }; // cut off in the middle of its header
   }
   return { kind: "unknown", grey: false, problem: "format" };
 }
