@@ -13,7 +13,7 @@ from sr_model.degrading.degradation_steps import Blur, Jpeg, Noise, Resize, Step
 
 KERNELS = {"bicubic": 0.7, "lanczos": 0.1, "area": 0.1, "bilinear": 0.1}  # by share
 HALVED_SHARE = 0.7  # of the JPEGs: colour at half the resolution
-WEBP_SHARE = 0.1  # of the compressed
+WEBP_SHARE = 0.15  # of the compressed
 MOVED_SHARE = 0.3  # of the files: their grid of blocks is not where the picture begins
 GREY_NOISE_SHARE = 0.3
 
@@ -46,8 +46,8 @@ RANGES = {
     "heavy": Range(
         clean=0.03,
         quality=(30, 80),
-        blur=0.3,
-        sigma=(0.2, 2.0),
+        blur=0.2,
+        sigma=(0.2, 1.2),
         noise=0.3,
         deviation=(1.0, 10.0),
         noisy_quality=(40, 95),

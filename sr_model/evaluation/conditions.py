@@ -6,7 +6,7 @@ Training draws from other seeds, and what is measured here should be none of its
 import os
 import zlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -90,7 +90,9 @@ def degrade(reference: Picture, scale: int, condition: str, name: str) -> tuple[
         file = step.file(images.to_tensor(picture.pixels))
         opened = images.load(file)
         pixels = np.ascontiguousarray(opened.pixels[step.shift[0] :, step.shift[1] :])
-        picture = Picture(pixels, jpeg_tables=() if chosen.as_png else opened.jpeg_tables)
+        picture = Picture(pixels)
+        if not chosen.as_png:
+            picture = replace(opened, pixels=pixels)
     return picture, Picture(images.to_array(high))
 
 

@@ -13,13 +13,14 @@ import numpy as np
 # Imported for their side effect: without these three, opening the first picture loads all of Pillow's forty plugins.
 import PIL.AvifImagePlugin
 import PIL.TiffImagePlugin
-import PIL.WebPImagePlugin  # noqa: F401
+import PIL.WebPImagePlugin
 import pillow_heif
 import torch
 from PIL import ExifTags, Image, ImageChops, ImageCms, ImageFilter, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from sr_model.errors import ImageError
+from sr_model.imaging.compression import QUANTIZER, TABLES, jpeg_tables, webp_quantizer
 from sr_model.system.files import write_atomically
 
 Result = TypeVar("Result")
@@ -34,7 +35,7 @@ WRITABLE_SUFFIXES = (".png", ".webp", ".jpg", ".jpeg")
 LONGEST_SIDE = {".webp": 16_383, ".jpg": 65_500, ".jpeg": 65_500, ".gif": 65_535}  # pixels that these formats can hold
 MAX_PIXELS = 64_000_000
 MAX_PROFILE_BYTES = 1_000_000
-TABLES = "jpeg_tables"  # in the info of an image that has been turned upright
+HEADER_BYTES = 2_000_000  # of a WebP: a colour profile may stand before its first frame
 
 _FORMAT_NAMES = "PNG, JPEG, WebP, HEIC, AVIF, TIFF, GIF or BMP"
 # What Pillow raises on corrupt files, found by feeding it corpora of them.
@@ -61,6 +62,7 @@ class Picture:
     grey: bool = False  # written as grey again
     icc_profile: bytes | None = None
     jpeg_tables: tuple[tuple[int, ...], ...] = ()  # quantization tables of the JPEG that it was read from
+    webp_quantizer: int | None = None  # of the lossy WebP that it was read from
 
     @property
     def size(self) -> tuple[int, int]:
@@ -77,6 +79,9 @@ def open_image(source: str | os.PathLike | bytes | BinaryIO, max_pixels: int = M
     """
 
     def decode(image: Image.Image) -> Image.Image:
+        if isinstance(image, PIL.WebPImagePlugin.WebPImageFile) and image.fp:
+            image.fp.seek(0)
+            image.info[QUANTIZER] = webp_quantizer(image.fp.read(HEADER_BYTES))
         image.load()
         image.info[TABLES] = jpeg_tables(image)  # whose turned copy would have none
         return ImageOps.exif_transpose(image)
@@ -147,7 +152,7 @@ def load(source: str | os.PathLike | bytes | BinaryIO, max_pixels: int = MAX_PIX
 
 def from_pil(image: Image.Image) -> Picture:
     """A Pillow image of any mode as a `Picture`. 16-bit grey keeps its bits; CMYK and others become 8-bit RGB."""
-    profile, tables = _valid_profile(image), jpeg_tables(image)
+    profile, found = _valid_profile(image), (jpeg_tables(image), image.info.get(QUANTIZER))
     if image.mode in ("La", "RGBa"):  # premultiplied: Pillow converts these to nothing else
         image = image.convert(image.mode[:-1] + "A")
     mode = image.mode
@@ -163,17 +168,8 @@ def from_pil(image: Image.Image) -> Picture:
         image, profile = _to_srgb(image, profile), None
     if transparent:
         rgba = np.asarray(image.convert("RGBA"))
-        return Picture(rgba[..., :3].copy(), rgba[..., 3].copy(), grey, profile, tables)
-    return Picture(np.asarray(image.convert("RGB")).copy(), None, grey, profile, tables)
-
-
-def jpeg_tables(image: Image.Image) -> tuple[tuple[int, ...], ...]:
-    """The quantization tables of the JPEG that a Pillow image was read from, luma first; none for other images."""
-    tables = getattr(image, "quantization", None)
-    if not tables:
-        found: tuple[tuple[int, ...], ...] = image.info.get(TABLES, ())
-        return found
-    return tuple(tuple(tables[key]) for key in sorted(tables))
+        return Picture(rgba[..., :3].copy(), rgba[..., 3].copy(), grey, profile, *found)
+    return Picture(np.asarray(image.convert("RGB")).copy(), None, grey, profile, *found)
 
 
 def to_pil(picture: Picture) -> Image.Image:

@@ -10,6 +10,7 @@ BLOCK = 8
 
 # From what is seen to the strength, piecewise linear; chosen on photos held out of training (benchmarks/LOG.md).
 QUALITY = ((30, 50, 75, 90, 98, 100), (1.0, 1.0, 0.75, 0.5, 0.125, 0.0))  # of a JPEG
+WEBP = ((0, 5, 26, 43, 53, 65, 92), (0.125, 0.25, 0.5, 0.625, 0.75, 0.875, 1.0))  # of a WebP's quantizer
 COLOUR_NOISE = ((2.2, 3.5, 8.0), (0.0, 0.7, 1.0))  # levels; clean photos reach 2.1, most of them 0.5
 LUMA_NOISE = ((2.3, 3.1, 4.6), (0.0, 0.7, 1.0))  # levels; fur and grass reach 12, so it counts only for what follows
 MOST_FOR_LUMA = 0.35  # what noise in luma can add where colours do not tell it from texture: in JPEGs and grey pictures
@@ -78,6 +79,8 @@ def find_strength(picture: Picture) -> float:
     in_luma = min(MOST_FOR_LUMA, float(np.interp(noise_level(grey), *LUMA_NOISE)))
     if picture.jpeg_tables:
         return min(1.0, in_luma + float(np.interp(jpeg_quality(picture.jpeg_tables), *QUALITY)))
+    if picture.webp_quantizer is not None:
+        return min(1.0, in_luma + float(np.interp(picture.webp_quantizer, *WEBP)))
     compressed = float(np.interp(jpeg_traces(levels @ LUMA), *TRACES))
     if np.array_equal(flat[..., 0], flat[..., 1]):  # grey, whether the file says so or not
         return max(in_luma, compressed)

@@ -288,7 +288,7 @@ def _enlarge(
 
 def _completed(picture: Picture, pixels: np.ndarray, scale: int) -> Picture:
     alpha = None if picture.alpha is None else _enlarge_alpha(picture.alpha, scale)
-    return replace(picture, pixels=pixels, alpha=alpha, jpeg_tables=())
+    return replace(picture, pixels=pixels, alpha=alpha, jpeg_tables=(), webp_quantizer=None)
 
 
 def _enlarge_alpha(alpha: np.ndarray, scale: int) -> np.ndarray:
