@@ -3,10 +3,22 @@
 import argparse
 from collections.abc import Sequence
 
-from sr_model.commands import benchmark, degrade, deploy, evaluate, export, figures, promote, push, quantize, upscale
+from sr_model.commands import (
+    benchmark,
+    degrade,
+    deploy,
+    evaluate,
+    export,
+    figures,
+    mix,
+    promote,
+    push,
+    quantize,
+    upscale,
+)
 from sr_model.commands.common import run
 
-COMMANDS = (upscale, evaluate, benchmark, promote, push, deploy, quantize, export, figures, degrade)
+COMMANDS = (upscale, evaluate, benchmark, promote, mix, push, deploy, quantize, export, figures, degrade)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
