@@ -128,3 +128,18 @@ def test_impossible_strengths_are_refused(strength: float | str) -> None:
 def test_results_do_not_carry_the_tables(small: Image.Image) -> None:
     """What comes out is no JPEG."""
     assert Upscaler.from_preset("nano", 2)(saved(small, 50)).jpeg_tables == ()
+
+
+def test_colours_do_not_drift(small: Image.Image) -> None:
+    """The mean of each channel is the picture's within 0.2 levels, whatever the strength."""
+    for strength in (0.5, 1.0):
+        upscaler = Upscaler.from_preset("photo", 4, strength=strength)
+        for picture in (saved(small, 30), saved(small, 80)):
+            drift = upscaler(picture).pixels.mean((0, 1)) - picture.pixels.mean((0, 1))
+            assert np.abs(drift).max() <= 0.2
+
+
+def test_what_was_repaired_is_the_same_in_tiles(photo: Image.Image) -> None:
+    """To the level: the margins hold what the guard looks at too."""
+    whole, tiled = (Upscaler.from_preset("photo", 4, tile=tile, strength=1)(saved(photo, 40)) for tile in (0, 96))
+    assert np.abs(whole.pixels.astype(int) - tiled.pixels).max() <= 1

@@ -49,9 +49,9 @@ class Mixed:
         """The strength for a picture, 0 to 1 in steps of 1 / STEPS."""
         return in_steps(find_strength(picture) if self.fixed is None else self.fixed)
 
-    def engine_for(self, picture: Picture, strength: float | None = None) -> Engine:
-        """The engine of a strength, by default the picture's; may be called from several threads."""
-        strength = self.strength_of(picture) if strength is None else in_steps(strength)
+    def engine_at(self, strength: float) -> Engine:
+        """The engine of a strength, to the next step; may be called from several threads."""
+        strength = in_steps(strength)
         with self._lock:
             if strength not in self._engines:
                 self._engines[strength] = self._load(self._at_strength(strength))

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from sr_model.errors import ConfigError, SRError
-from sr_model.imaging import images
+from sr_model.imaging import agreement, images
 from sr_model.imaging.images import Picture
 from sr_model.imaging.kinds import ImageLike, as_picture
 from sr_model.imaging.resampling import bicubic_times
@@ -178,17 +178,24 @@ class Upscaler:
         memory only. `strength`, 0 to 1, is taken in the place of the `Upscaler`'s own for this image.
         """
         picture, back = as_picture(image)
-        engine = self.mixed.engine_for(picture, strength) if self.mixed else self.engine
+        engine, repair, margin = self.engine, 0.0, self.model.receptive_field
+        if self.mixed:
+            repair = self.mixed.strength_of(picture) if strength is None else strength
+            engine = self.mixed.engine_at(repair)
+        if repair:
+            margin += agreement.MARGIN
         seconds = 0.0
 
         def function(x: Tensor) -> Tensor:
             nonlocal seconds
             y, large, taken = self._through(x, engine)
             seconds += taken
+            if repair:
+                y = agreement.agreeing(y, x.to(y.device), repair)
             return torch.cat([y, large]) if with_bicubic else y
 
         model, count = self.model, 2 if with_bicubic else 1
-        work = _enlarge(function, picture, count, self.scale, self.tile, model.receptive_field, model.stride)
+        work = _enlarge(function, picture, count, self.scale, self.tile, margin, model.stride)
         for done, total, pictures in work:
             yield Step(done, total, seconds, *map(back, pictures))
 
