@@ -21,7 +21,7 @@ from sr_model.models import weights
 from sr_model.networks import Network, build, presets, quantization
 from sr_model.networks.quantization import QuantizedConv2d, is_quantized, quantize
 from sr_model.training import run
-from tests.conftest import randomised, tiny_model
+from tests.conftest import randomised, save_mixed, tiny_model
 
 pytestmark = pytest.mark.long
 
@@ -231,6 +231,43 @@ def test_the_command_makes_a_pair_of_files(
     assert set(card.metrics) == {"photos", "more"}
     assert "Installed nano-int8-x2" in capsys.readouterr().out
     assert "nano-int8-x2" in (folder / "README.md").read_text()
+
+
+def test_mixed_weights_have_an_8_bit_version_of_each_set(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compared on JPEGs too; at a set's strength it is that set in 8 bits, and a strength between can be had."""
+    monkeypatch.setattr(promotion, "ALLOWED_LOSS", 10.0)
+    save_mixed("photo", tmp_path)
+    card = promotion.quantize_preset("photo", 2, photo_folder, photo_folder, [], tmp_path, print)
+    assert card.quantized
+    assert card.strengths == {"parent": 0.0, "heavy": 1.0}
+    assert set(card.metrics) == {"photos", "photos jpeg75", "photos jpeg50"}
+    states = [weights.load("photo-int8", 2, tmp_path, strength)[0].state_dict() for strength in (0.0, 0.5, 1.0)]
+    assert all(len(state) == len(states[0]) for state in states)
+    assert not torch.equal(states[1]["encoder.stem.weight"], states[2]["encoder.stem.weight"])
+    upscaler = Upscaler.from_preset("photo-int8", 2, "cpu", tmp_path, strength=0.3)
+    assert upscaler(np.zeros((5, 7, 3), np.uint8)).shape == (10, 14, 3)
+
+
+def test_8_bit_weights_are_mixed_as_the_numbers_they_stand_for(pictures: list[Tensor]) -> None:
+    """Halfway between two ends lies, but for rounding, what 8 bits make of the mean; the ends are themselves."""
+    ends = [randomised(presets.config("nano", 2), seed) for seed in (0, 1)]
+    between = randomised(presets.config("nano", 2))
+    mean = {key: (value + ends[1].state_dict()[key]) / 2 for key, value in ends[0].state_dict().items()}
+    between.load_state_dict(mean)
+    low, high = (quantize(end, pictures).state_dict() for end in ends)
+    assert quantization.mixed(low, high, 0) is low
+    assert quantization.mixed(low, high, 1) is high
+    found = quantization.prepared(between)
+    found.load_state_dict(quantization.mixed(low, high, 0.5), strict=True)
+    for name, layer in quantize(between, pictures).named_modules():
+        if isinstance(layer, QuantizedConv2d):
+            mixed = found.get_submodule(name)
+            assert isinstance(mixed, QuantizedConv2d)
+            values = [each.weight * each.weight_scale.view(-1, 1, 1, 1) for each in (layer, mixed)]
+            steps = torch.stack([end[f"{name}.weight_scale"] for end in (low, high)]).amax(0).view(-1, 1, 1, 1)
+            assert ((values[0] - values[1]).abs() <= 1.6 * steps).all()
 
 
 def test_what_loses_too_much_is_not_installed(

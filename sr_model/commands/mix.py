@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from sr_model.evaluation.promotion import write_model_card
 from sr_model.models import mixtures, weights
 
 
@@ -24,6 +25,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def _run(options: argparse.Namespace) -> int:
     target = options.weights or weights.SHIPPED
     card = mixtures.mix(options.parent, options.runs, target, target)
+    write_model_card(target)
     sets = ", ".join(f"{name} {strength:g}" for name, strength in card.strengths.items())
     print(f"{weights.name(card.preset, card.scale)} is in {target}, its sets by strength: {sets}.")
     return 0

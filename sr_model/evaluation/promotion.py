@@ -1,12 +1,15 @@
 """Measure and install weights, with json and model card: the best of a run, or the 8-bit version of a preset."""
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sr_model.degrading.degradation_steps import Jpeg
 from sr_model.errors import ConfigError, DataError
 from sr_model.evaluation.comparison import evaluate, shrink_picture
+from sr_model.evaluation.conditions import evaluate_under
 from sr_model.imaging import images
 from sr_model.inference.upscaler import Upscaler
 from sr_model.models import weights
@@ -17,6 +20,8 @@ from sr_model.system.files import between_marks, write_atomically
 
 CALIBRATION = 24  # photos
 ALLOWED_LOSS = 0.05  # dB
+REPAIRED = ("jpeg75", "jpeg50")  # conditions that mixed weights are compared under too
+REPAIRED_QUALITY = 50  # of the JPEGs that their ranges are chosen on too
 BEGIN, END = "<!-- weights: begin -->", "<!-- weights: end -->"
 
 
@@ -76,26 +81,51 @@ def quantize_preset(
     DataError, with nothing changed, if it loses more than ALLOWED_LOSS.
     """
     name = preset + presets.INT8
-    network, card = weights.load(preset, scale, folder)
+    card = weights.read_card(preset, scale, folder)
     paths = images.find_images(photos)
     if not paths:
         raise DataError(f"There is no picture in {photos} to choose the ranges on.")
     chosen = paths[:: -(-len(paths) // CALIBRATION)]
-    lows = (shrink_picture(images.load(path), scale)[0] for path in chosen)
-    quantized = quantize(network, (images.to_tensor(low.pixels) for low in lows))
-    enlarge = Upscaler(quantized, "cpu")
-    before, after = (evaluate(way, scale, validation) for way in (Upscaler(network, "cpu"), enlarge))
-    say(f"{weights.name(preset, scale)}: {_text(before)} on {before['set']}, in 8 bits {_text(after)}")
-    if before["mean"]["psnr"] - after["mean"]["psnr"] > ALLOWED_LOSS:
-        raise DataError(f"In 8 bits it loses more than {ALLOWED_LOSS} dB; nothing is changed.")
-    metrics = {after["set"]: _figures(after)}
-    for test in tests:
-        report = evaluate(enlarge, scale, test)
-        say(f"{weights.name(name, scale)}: {_text(report)} on {report['set']}")
-        metrics[report["set"]] = _figures(report)
-    card = weights.save(quantized, name, folder, card.training | {"calibrated_on": len(chosen)}, metrics, card.sha256)
+    lows = [images.to_tensor(shrink_picture(images.load(path), scale)[0].pixels) for path in chosen]
+    if card.strengths:
+        lows += [Jpeg(REPAIRED_QUALITY, halved=True)(low) for low in lows]
+    sets = {
+        set_name: weights.load(preset, scale, folder, at)[0] for set_name, at in (card.strengths or {"": 0.0}).items()
+    }
+    quantized = {set_name: quantize(network, lows) for set_name, network in sets.items()}
+    training = card.training | {"calibrated_on": len(chosen)}
+    with tempfile.TemporaryDirectory() as made:
+        weights.save_sets(quantized, name, Path(made), training, {}, card.sha256, card.strengths)
+        enlarge = Upscaler.from_preset(name, scale, "cpu", Path(made))
+        metrics = _compared(Upscaler.from_preset(preset, scale, "cpu", folder), enlarge, validation, say)
+        for test in tests:
+            report = evaluate(enlarge, scale, test)
+            say(f"{weights.name(name, scale)}: {_text(report)} on {report['set']}")
+            metrics[report["set"]] = _figures(report)
+    card = weights.save_sets(quantized, name, folder, training, metrics, card.sha256, card.strengths)
     write_model_card(folder)
     return card
+
+
+def _compared(
+    before: Upscaler, after: Upscaler, validation: Path, say: Callable[[str], None]
+) -> dict[str, dict[str, float]]:
+    """The figures of the 8-bit version. Raises DataError if it loses too much, mixed weights on JPEGs too."""
+    metrics = {}
+    for condition in ("", *(REPAIRED if before.is_mixed else ())):
+        reports = []
+        for upscaler in (before, after):
+            if condition:
+                reports.append(evaluate_under(condition, upscaler, upscaler.scale, validation))
+            else:
+                reports.append(evaluate(upscaler, upscaler.scale, validation))
+        lost = reports[0]["mean"]["psnr"] - reports[1]["mean"]["psnr"]
+        what = f"{reports[1]['set']} {condition}".strip()
+        say(f"{_text(reports[0])} on {what}, in 8 bits {_text(reports[1])}")
+        if lost > ALLOWED_LOSS:
+            raise DataError(f"In 8 bits it loses more than {ALLOWED_LOSS} dB on {what}; nothing is changed.")
+        metrics[what] = _figures(reports[1])
+    return metrics
 
 
 def write_model_card(folder: Path) -> None:

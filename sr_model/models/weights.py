@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,8 +87,26 @@ def save(
     made_of: str = "",
 ) -> Card:
     """Write a network's weights and its card into `folder`, as `install` does."""
-    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    return save_sets({"": model}, preset, folder, training, metrics, made_of, {})
+
+
+def save_sets(
+    models: Mapping[str, Network],
+    preset: str,
+    folder: Path,
+    training: dict[str, Any],
+    metrics: dict[str, Any],
+    made_of: str,
+    strengths: dict[str, float],
+) -> Card:
+    """The same of networks of one shape that are mixed, by the names in `strengths`; if that is empty, of only one."""
+    state = {
+        f"{name}.{key}" if strengths else key: value.detach().cpu().contiguous()
+        for name, model in models.items()
+        for key, value in model.state_dict().items()
+    }
     data = save_tensors(state)
+    model = next(iter(models.values()))
     card = Card(
         preset=preset,
         scale=model.scale,
@@ -100,6 +119,7 @@ def save(
         sha256=hashlib.sha256(data).hexdigest(),
         made_of=made_of,
         made=datetime.now(UTC).date().isoformat(),
+        strengths=strengths,
     )
     install(data, card, folder)
     return card
@@ -174,7 +194,9 @@ def read(preset: str, scale: int, folder: Path) -> tuple[bytes, Card]:
     raise WeightsError(f"{path.name} does not match its sha256 in {path.stem}.json: it is damaged or was replaced.")
 
 
-def mixed(tensors: dict[str, Tensor], strengths: dict[str, float], strength: float) -> dict[str, Tensor]:
+def mixed(
+    tensors: dict[str, Tensor], strengths: dict[str, float], strength: float, quantized: bool = False
+) -> dict[str, Tensor]:
     """The weights at a strength from 0 to 1: a linear mix of the two sets beside it, exactly a set at its own.
 
     Sets that begin with the same parent can be mixed: what lies between them works as well as they do.
@@ -187,6 +209,8 @@ def mixed(tensors: dict[str, Tensor], strengths: dict[str, float], strength: flo
         {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
         for name in (below, above)
     ]
+    if quantized:
+        return quantization.mixed(sets[0], sets[1], share)
     return {key: torch.lerp(value, sets[1][key], share) for key, value in sets[0].items()}
 
 
@@ -216,7 +240,7 @@ def load(
             model = quantization.prepared(model)
         tensors = load_tensors(data)
         if card.strengths:
-            tensors = mixed(tensors, card.strengths, strength)
+            tensors = mixed(tensors, card.strengths, strength, card.quantized)
         model.load_state_dict(tensors, strict=True)
     except (RuntimeError, KeyError, TypeError, ValueError, SafetensorError) as error:
         raise WeightsError(f"{path} does not fit the config in {name(preset, scale)}.json: {error}") from None

@@ -60,7 +60,7 @@ class QuantizedConv2d(RoundedInput):
     def take(self, conv: nn.Conv2d, low: float, high: float) -> None:
         """Take over the weights of a convolution whose input lies between `low` and `high`."""
         assert conv.bias is not None, "all convolutions here have one"
-        scale = (conv.weight.abs().amax((1, 2, 3)) / 127).clamp_min(1e-12)
+        scale = _weight_scale(conv.weight)
         self.weight.copy_((conv.weight / scale.view(-1, 1, 1, 1)).round().to(torch.int8))
         self.weight_scale.copy_(scale)
         self.bias.copy_(conv.bias)
@@ -115,6 +115,43 @@ def prepared(network: Network) -> Network:
             elif isinstance(module, nn.PixelShuffle | Doubled | Shared):
                 changed.set_submodule(name, QuantizedMove(copy.deepcopy(module)))
     return changed
+
+
+def mixed(below: dict[str, Tensor], above: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """The 8-bit state dict between two of the same network: exactly one of them where `share` is 0 or 1.
+
+    Weights are mixed as the numbers they stand for and rounded anew; inputs get the wider range of both.
+    """
+    if share in (0, 1):
+        return above if share else below
+    state = {}
+    for key, value in below.items():
+        layer, _, kind = key.rpartition(".")
+        if kind == "weight" and value.dtype == torch.int8:
+            low, high = (end[key] * end[f"{layer}.weight_scale"].view(-1, 1, 1, 1) for end in (below, above))
+            weight = torch.lerp(low, high, share)
+            scale = _weight_scale(weight)
+            state[key] = (weight / scale.view(-1, 1, 1, 1)).round().to(torch.int8)
+            state[f"{layer}.weight_scale"] = scale
+        elif kind == "input_scale":
+            state[key], state[f"{layer}.input_lowest"] = _wider(below, above, layer)
+        elif kind not in ("weight_scale", "input_lowest"):
+            state[key] = torch.lerp(value, above[key], share)
+    return state
+
+
+def _weight_scale(weight: Tensor) -> Tensor:
+    return (weight.abs().amax((1, 2, 3)) / 127).clamp_min(1e-12)
+
+
+def _wider(below: dict[str, Tensor], above: dict[str, Tensor], layer: str) -> tuple[Tensor, Tensor]:
+    """(scale, lowest level) of the range that holds both."""
+    lowest = torch.minimum(below[f"{layer}.input_lowest"], above[f"{layer}.input_lowest"])
+    scales = []
+    for end in (below, above):
+        levels = 255 if end[f"{layer}.input_lowest"] == UNSIGNED else 127
+        scales.append(end[f"{layer}.input_scale"] * levels / (255 if lowest == UNSIGNED else 127))
+    return torch.maximum(*scales), lowest
 
 
 def is_quantized(network: nn.Module) -> bool:
