@@ -35,9 +35,15 @@ export default function mount({ element, props, trigger, root: address }) {
   // Only what the device can do can be chosen; for the server all of it again.
   function restrict() {
     const here = offered();
-    const scales = here.filter((each) => each.preset === settings.preset).map((each) => each.scale);
-    const allowed = { preset: here.map((each) => each.preset), mode: ["enlarge", "compare"], shrinking: ["bicubic"], scale: scales };
-    for (const [name, values] of Object.entries(allowed)) {
+    // Scales last: choosing another preset changes them.
+    const allowed = {
+      preset: () => here.map((each) => each.preset),
+      mode: () => ["enlarge", "compare"],
+      shrinking: () => ["bicubic"],
+      scale: () => here.filter((each) => each.preset === settings.preset).map((each) => each.scale),
+    };
+    for (const [name, find] of Object.entries(allowed)) {
+      const values = find();
       tell("allow", { name, values: on() ? values : null });
       if (on() && values.length && !values.includes(settings[name])) tell("choose", { name, value: values[0] });
     }
