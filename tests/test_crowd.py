@@ -1,7 +1,10 @@
 """Who may ask how much: shares of the queue, clients' addresses behind proxies, and what /health says."""
 
 import asyncio
+import contextlib
+import os
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +21,7 @@ import sr_model
 from sr_model.errors import ConfigError
 from sr_model.models import weights
 from sr_model.networks.autoencoder import Autoencoder
-from sr_model.ui import limits
+from sr_model.ui import cache, limits
 from sr_model.ui.serving import crowd, proxies
 from tests.conftest import tiny_model
 
@@ -184,3 +187,31 @@ def test_a_body_that_never_ends_is_given_up() -> None:
             pool.submit(asyncio.run, answer([slow])).result()
         assert raised.value.status_code == 408
         assert pool.submit(asyncio.run, answer([slow, whole])).result()[-1]["body"] == b"read"
+
+
+def test_room_is_made_while_others_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uploads ask for room in many threads at once, and folders vanish under each of them: nobody fails."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    store = cache.Store(budget=1000)
+    old = time.time() - 2 * cache.MAX_AGE
+    failed: list[Exception] = []
+
+    def fill_and_sweep(number: int) -> None:
+        try:
+            for i in range(40):
+                folder = store.folder / f"{number}-{i}" / "deep"
+                folder.mkdir(parents=True)
+                (folder / "a.png").write_bytes(bytes(100))
+                for path in (folder / "a.png", folder, folder.parent):
+                    with contextlib.suppress(FileNotFoundError):  # another thread was quicker
+                        os.utime(path, (old, old))
+                store.make_room(100)
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=fill_and_sweep, args=(i,)) for i in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []

@@ -122,10 +122,10 @@ class Store:
                 path.unlink(missing_ok=True)
                 gone += 1
         # Deepest first, so that a folder comes after its content.
-        for path in sorted(self.folder.rglob("*/"), key=lambda p: len(p.parts), reverse=True):
+        for folder, _, _ in os.walk(self.folder, topdown=False):
             try:
-                if path.lstat().st_mtime < oldest and not path.is_symlink():
-                    path.rmdir()
+                if Path(folder) != self.folder and os.lstat(folder).st_mtime < oldest:
+                    os.rmdir(folder)
             except OSError:
                 pass  # not empty, or already deleted by another process
         return gone
@@ -144,12 +144,15 @@ class Store:
 
     def _files(self) -> Iterable[tuple[Path, float, int]]:
         """(path, modification time, bytes) of each file; links are not followed."""
-        for path in self.folder.rglob("*"):
-            try:
-                status = path.lstat()
-            except OSError:
-                continue  # deleted meanwhile
-            if (path.is_symlink() or not path.is_dir()) and path.name != MARKER:
+        # Unlike rglob, walk passes over folders that are deleted meanwhile, by another thread or process.
+        for folder, folders, names in os.walk(self.folder):
+            for path in (Path(folder, name) for name in (*names, *folders)):
+                if path.name == MARKER or (path.name in folders and not path.is_symlink()):
+                    continue
+                try:
+                    status = path.lstat()
+                except OSError:
+                    continue
                 yield path, status.st_mtime, status.st_size
 
 

@@ -165,7 +165,7 @@ class Handlers:
                     result = next(pane for pane in item.panes if pane.title == AUTOENCODER)
                     yield file_data(self.store.store_png(result.picture, result.file_name))
         except SRError as error:
-            raise gr.Error(str(error)) from None
+            raise gr.Error(str(error), print_exception=False) from None
 
     def cancelled(self) -> Updates:
         return idle("cancelled", texts.CANCELLED)

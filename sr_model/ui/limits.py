@@ -1,6 +1,7 @@
 """Upload limits: the size of a request, which files may be opened, and how many pixels they may have."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -19,6 +21,7 @@ MAX_PIXELS = 16_000_000  # of an uploaded picture or reference
 MAX_RESULT_PIXELS = 64_000_000  # of a result: two of them are held and shown at once
 MAX_BODY = 256 * 1024  # of a request that is not an upload
 UPLOAD_OVERHEAD = 16 * 1024  # what multipart adds to a file
+CLOSE = {"connection": "close"}  # what is left of the body is not read
 SLOWEST, SLOWEST_UPLOAD = 20.0, 300.0  # seconds until a body must have arrived
 
 
@@ -65,14 +68,15 @@ class BodyLimit:
                 async with asyncio.timeout_at(None if complete else deadline):
                     message = await receive()
             except TimeoutError:
-                raise HTTPException(408, "The request did not arrive in time.") from None
+                raise HTTPException(408, "The request did not arrive in time.", CLOSE) from None
             complete = complete or not message.get("more_body", False)
             seen += len(message.get("body", b""))
             if seen > limit:
-                raise HTTPException(413, "The request is too large.")
+                raise HTTPException(413, "The request is too large.", CLOSE)
             return message
 
-        await self.app(scope, counted, send)
+        with contextlib.suppress(ClientDisconnect):  # who breaks off an upload is no error of ours
+            await self.app(scope, counted, send)
 
 
 def uploaded_path(value: Any, folder: Path) -> Path | None:

@@ -1,5 +1,6 @@
 """The layout of the page, and what its events call."""
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ def build_app(
         page.unload(handlers.leave)
     refuse_addresses(page)
     store.start_sweeper()
+    _choose_matplotlib_backend()
     return App(page, store, upscalers, queue)
 
 
@@ -146,6 +148,14 @@ class Parts:
     status: gr.HTML
     viewer: gr.HTML
     gallery: gr.HTML
+
+
+def _choose_matplotlib_backend() -> None:
+    """Gradio asks for it at the first job, which would import all of matplotlib while every visitor waits."""
+    with contextlib.suppress(ImportError):
+        import matplotlib
+
+        matplotlib.use("agg")
 
 
 def _layout(upscalers: Upscalers, examples: dict[str, Example], chosen_example: Any, finished: Any) -> Parts:
