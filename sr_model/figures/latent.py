@@ -1,5 +1,6 @@
 """Make a network's latent visible: its first three principal components as colours."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from sr_model.imaging import images
 from sr_model.imaging.tiles import Region
 from sr_model.networks import Network
 
+GAP = 2  # pixels between the channels of a sheet
 TILE = 256  # input pixels; the layers before a latent take much memory
 
 
@@ -66,10 +68,57 @@ def latent_step(network: Network) -> int:
     return network.stride * network.scale // _per_stride(network)
 
 
+def channel_sheet(network: Network, pixels: np.ndarray, side: int = 1024) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """(`channels` of the latent of (H, W, 3) uint8, the latent's shape in the network)."""
+    smallest = _smallest(network)
+    longest = max(pixels.shape[:2]) * smallest.shape[-1] // network.stride
+    reduce = max(1, round(longest * math.sqrt(smallest.shape[1]) / side))
+    latent = latent_of(network, pixels, reduce=reduce)
+    return channels(latent.values, side), latent.shape
+
+
 def _per_stride(network: Network) -> int:
+    return _smallest(network).shape[-1]
+
+
+def _smallest(network: Network) -> Tensor:
+    """The latent of the smallest picture, (1, C, h, w)."""
     side = network.stride
     with torch.inference_mode():
-        return network.latent(torch.zeros(1, 3, side, side, device=next(network.parameters()).device)).shape[-1]
+        return network.latent(torch.zeros(1, 3, side, side, device=next(network.parameters()).device))
+
+
+def channels(values: Tensor, side: int = 1024) -> np.ndarray:
+    """All channels of (C, h, w) beside one another in rows, (H, W) uint8, about `side` pixels a side.
+
+    Each is shown from its own darkest to its own brightest, the range of 98 % of its pixels; one that does not vary is
+    medium grey, and so are the lines between them.
+    """
+    count, h, w = values.shape
+    rows, columns = _grid(count, math.sqrt(count * h / w))
+    times = max(1, side // max(columns * w, rows * h))
+    x = values.flatten(1).float()
+    low, high = x.quantile(torch.tensor([0.01, 0.99]), dim=1)[..., None]
+    span = high - low
+    x = torch.where(span > 1e-6 * span.max().clamp(min=1e-6), (x - low) / span.clamp(min=1e-12), 0.5)
+    shown = np.atleast_3d(images.to_array(x.view(1, count, h, w)))
+    shown = shown.transpose(2, 0, 1).repeat(times, axis=1).repeat(times, axis=2)
+    _, h, w = shown.shape
+    sheet = np.full((rows * (h + GAP) - GAP, columns * (w + GAP) - GAP), 128, np.uint8)
+    for i, channel in enumerate(shown):
+        top, left = i // columns * (h + GAP), i % columns * (w + GAP)
+        sheet[top : top + h, left : left + w] = channel
+    return sheet
+
+
+def _grid(count: int, ideal: float) -> tuple[int, int]:
+    """(rows, columns) for `count` channels: near the ideal number of columns, and with few places left empty."""
+
+    def cost(columns: int) -> float:
+        return abs(math.log(columns / ideal)) + -count % columns / columns
+
+    columns = min(range(1, count + 1), key=cost)
+    return -(-count // columns), columns
 
 
 @dataclass(frozen=True)

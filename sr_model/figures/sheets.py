@@ -29,6 +29,19 @@ LEAST_PART = 24  # pixels of the truth
 def five_panels(
     network: Network | Upscaler, picture: Picture, name: str = "autoencoder", box: int = BOX
 ) -> Image.Image:
+    """The panels of `panel_rows` on a sheet, each under its title and details.
+
+    Raises ImageError if a side is shorter than the scale, or than 2 pixels.
+    """
+    sheet = grid(panel_rows(network, picture, name, box), size=24)
+    if picture.icc_profile and not picture.grey:
+        sheet.info["icc_profile"] = picture.icc_profile
+    return sheet
+
+
+def panel_rows(
+    network: Network | Upscaler, picture: Picture, name: str = "autoencoder", box: int = BOX
+) -> list[list[Panel]]:
     """Input, bicubic, latent, output and ground truth of a picture that is shrunk and enlarged again by `name`.
 
     The picture is the truth, flattened onto white and cropped to a multiple of the scale; a network of scale 1 gets it
@@ -52,10 +65,7 @@ def five_panels(
         enlarged = (region.right - region.left) * ZOOM, (region.bottom - region.top) * ZOOM
         rows.append(ways.panels(region, ways.latent(region), colours, enlarged, "framed part, "))
         _draw_frame(rows[0][-1].image, region, shown[0] / w)
-    sheet = grid(rows, size=24)
-    if truth.icc_profile and not truth.grey:
-        sheet.info["icc_profile"] = truth.icc_profile
-    return sheet
+    return rows
 
 
 def sample_sheet(model: Network, photos: Sequence[Photo], side: int = 288) -> Image.Image:

@@ -118,6 +118,14 @@ def strength(presets: list[str], **options: Any) -> gr.HTML:
     return _component("controls/strength", AUTO, options, presets=presets, steps=STEPS)
 
 
+def inside(**options: Any) -> gr.HTML:
+    """Buttons that show what goes on inside the network; `select` when the server is to compute it.
+
+    Value: None, {"kind", "ask"} when it is asked, or what `Handlers.inside` makes.
+    """
+    return _component("parts/inside", None, options)
+
+
 def gallery(value: Any, **options: Any) -> gr.HTML:
     """Examples as buttons; `select` carries the name of the one pressed.
 

@@ -16,7 +16,7 @@ from sr_model.system import memory, zero_gpu
 from sr_model.ui import texts
 from sr_model.ui.cache import Store, file_data
 from sr_model.ui.examples import Example
-from sr_model.ui.jobs import asked, beside, planning, showing
+from sr_model.ui.jobs import asked, beside, inside, planning, showing
 from sr_model.ui.jobs.asked import chosen
 from sr_model.ui.jobs.planning import Settings, as_scale
 from sr_model.ui.jobs.showing import Shown
@@ -138,6 +138,26 @@ class Handlers:
             return {"kind": "ready", "mode": settings.mode, **value}
         text = texts.TOO_LONG.format(seconds=planned.seconds, most=self.max_seconds)
         return {"kind": "exceeds", "text": text, "offers": self._offers(picture, *controls), **value}
+
+    def inside(self, asked_for: Any, picture: Any, *controls: Any) -> dict[str, Any]:
+        """What `inside.look` makes of the picture, for {"kind", "ask"}; `ask` comes back, to tell answers apart.
+
+        {"kind": "refused", "text"} where it cannot be.
+        """
+        kind, ask = (asked_for.get(key) for key in ("kind", "ask")) if isinstance(asked_for, dict) else (None, None)
+        try:
+            path = uploaded_path(picture, self.store.folder)
+            if path is None:
+                raise ImageError(texts.NO_PICTURE)
+            found = inside.look(kind, path, asked.settings_of(*controls), self.upscalers, self.store)
+        except SRError as error:
+            found = {"kind": "refused", "text": str(error)}
+        except Exception:
+            log.exception("nothing to see inside")
+            found = {"kind": "refused", "text": texts.FAILED}
+        finally:
+            memory.release_soon(self.upscalers.release)
+        return {**found, "ask": ask}
 
     def finished_example(self, preset: str, scale: int) -> tuple[Any, Any]:
         """(picker's value, viewer's value) for the first example, compared; (None, None) if there is none."""

@@ -147,6 +147,7 @@ class Parts:
     cancel: gr.Button
     status: gr.HTML
     viewer: gr.HTML
+    inside: gr.HTML
     gallery: gr.HTML
 
 
@@ -172,9 +173,10 @@ def _layout(upscalers: Upscalers, examples: dict[str, Example], chosen_example: 
             status = components.status(elem_id="sr-status")
         with gr.Column(elem_id="sr-view"):
             viewer = components.viewer(finished, elem_id="sr-viewer")
+            inside = components.inside(elem_id="sr-inside")
     gallery = _examples(examples)
     _about(upscalers)
-    return Parts(picture, reference, controls, device, plan, run, cancel, status, viewer, gallery)
+    return Parts(picture, reference, controls, device, plan, run, cancel, status, viewer, inside, gallery)
 
 
 def _connect(parts: Parts, handlers: Handlers) -> None:
@@ -198,6 +200,7 @@ def _connect(parts: Parts, handlers: Handlers) -> None:
     parts.cancel.click(handlers.cancelled, None, outputs, cancels=[pressed, tried], **quick)
     for event in (pressed, tried):
         event.failure(handlers.failed, parts.status, outputs, **quick)
+    parts.inside.select(handlers.inside, [parts.inside, parts.picture, *settings], parts.inside, **queued)
     # What the visitor's own device does stays in the browser.
     parts.device.input(
         None, parts.device, [*outputs, parts.plan], js="(updates) => updates", trigger_mode="multiple", **quick

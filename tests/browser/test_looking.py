@@ -259,3 +259,22 @@ def test_what_exceeds_a_limit_says_so_before_the_button(tab: Visit, tmp_path: Pa
     assert tab.page.get_by_label("2x").is_checked()
     assert not alert.is_visible()
     presets.get_by_label("Best").check()
+
+
+def test_the_inside_of_the_network_is_a_press_away(tab: Visit) -> None:
+    """Panels, latent and drawing appear one at a time, fit, and go when they are no longer of what is chosen."""
+    page = tab.page
+    inside = page.locator("#sr-inside")
+    for name, count in (("Five panels", 10), ("Latent", 1), ("Drawing", 1)):
+        button = inside.get_by_role("button", name=name)
+        button.click()
+        page.wait_for_function(
+            "(count) => { const all = [...document.querySelectorAll('.sr-inside-shown img')];"
+            "return all.length === count && all.every((img) => img.complete && img.naturalWidth > 0); }",
+            arg=count,
+        )
+        assert button.get_attribute("aria-expanded") == "true"
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.locator("#sr-scale").get_by_label("Size").check()
+    assert inside.locator("img").count() == 0
+    page.locator("#sr-scale").get_by_label("2x").check()

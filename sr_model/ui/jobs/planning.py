@@ -62,7 +62,7 @@ def settle(path: Path, settings: Settings, upscalers: Upscalers, reference: Path
     """The job of a picture's file. Reads its header only. Raises ConfigError and ImageError."""
     if settings.mode not in work.MODES:
         raise ConfigError("Please choose Enlarge or Compare.")
-    job = Job(path, settings.mode, settings.preset, 0, reference, settings.shrinking, strength=_strength(settings))
+    job = Job(path, settings.mode, settings.preset, 0, reference, settings.shrinking, strength=strength_asked(settings))
     if settings.scale == OTHER_SIZE:
         return _sized(job, settings, upscalers)
     times = as_scale(settings.scale)
@@ -129,6 +129,14 @@ def found_strength(path: Path, settings: Settings, upscalers: Upscalers) -> floa
     return _strength_of(path) if w * h <= LOOKED_AT else None
 
 
+def strength_asked(settings: Settings) -> float | None:
+    """The one that is asked for; None for what is found. Raises ConfigError for what is neither."""
+    value = settings.strength
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ConfigError("The strength is a number from 0 to 1, or auto.")
+    return parse_strength(value)
+
+
 def offers(path: Path, settings: Settings, upscalers: Upscalers, max_seconds: float) -> list[Offer]:
     """What would fit in the place of settings that exceed a limit: a smaller scale or size, or a faster network."""
     if settings.mode == NETWORKS or not upscalers.scales(settings.preset):
@@ -163,14 +171,6 @@ def as_scale(value: Any) -> int:
 @lru_cache(maxsize=256)  # each upload has a path of its own
 def _strength_of(path: Path) -> float:
     return in_steps(find_strength(images.load(path, MAX_PIXELS)))
-
-
-def _strength(settings: Settings) -> float | None:
-    """The one that is asked for; None for what is found. Raises ConfigError for what is neither."""
-    value = settings.strength
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ConfigError("The strength is a number from 0 to 1, or auto.")
-    return parse_strength(value)
 
 
 def _sized(job: Job, settings: Settings, upscalers: Upscalers) -> Job:

@@ -13,6 +13,7 @@ from sr_model.errors import SRError
 from sr_model.models import weights
 from sr_model.ui.cache import Store
 from sr_model.ui.device import offered
+from sr_model.ui.jobs import inside
 from sr_model.ui.serving import downloads
 from sr_model.ui.serving.assets import UI, YEAR, Assets, assets_path
 from sr_model.ui.serving.crowd import Crowd
@@ -44,9 +45,22 @@ def routes(store: Store, upscalers: Upscalers, crowd: Crowd) -> list[BaseRoute]:
         value = await run_in_threadpool(health, store, upscalers, crowd)
         return JSONResponse(value, 200 if value["ready"] else 503, headers={"cache-control": "no-store"})
 
+    def drawn(query: dict[str, str]) -> bytes:
+        scale = query.get("scale", "")
+        preset, times = inside.network_of(query.get("preset"), int(scale) if scale.isdecimal() else scale, upscalers)
+        return inside.drawing(preset, times, upscalers.place.folder)
+
+    async def drawing(request: Request) -> Response:
+        try:
+            data = await run_in_threadpool(drawn, dict(request.query_params))
+        except SRError as error:
+            return PlainTextResponse(str(error), status_code=404)
+        return Response(data, media_type="image/svg+xml", headers={"cache-control": "no-cache"})
+
     return [
         Mount(f"/{assets_path()}", Assets(directory=UI), name="sr-assets"),
         Route("/sr-download", download),
+        Route("/sr-drawing", drawing),
         Route("/health", state),
         *_networks(upscalers),
     ]
