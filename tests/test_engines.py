@@ -181,7 +181,7 @@ def megabytes():
     memory.release()
     return int(next(s for s in open("/proc/self/status") if s.startswith("VmRSS")).split()[1]) / 1024
 
-upscaler = Upscaler.from_preset("nano", 2, "cpu", engine="openvino")
+upscaler = Upscaler.from_preset("nano", 4, "cpu", engine="openvino")
 upscaler(np.zeros((16, 16, 3), np.uint8))
 before = megabytes()
 upscaler(np.zeros((512, 512, 3), np.uint8))
@@ -193,10 +193,11 @@ print(kept - before, megabytes() - before)
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads memory as Linux tells it")
 def test_released_memory_goes_back() -> None:
-    """What the layers of a large tile took is kept for the next one, and given back when asked."""
+    """What a large tile took is kept for the next one, and given back when asked, its result of 50 MB included."""
     result = subprocess.run([sys.executable, "-c", RELEASED], check=True, capture_output=True, text=True)
     kept, left = map(float, result.stdout.split())
-    assert left < kept / 2
+    assert kept > 100
+    assert left < 10
 
 
 DROPPED = """

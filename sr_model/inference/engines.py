@@ -142,14 +142,13 @@ class OpenVinoEngine:
         }
         body, noise = _Body(network.cpu().eval()), network.prepare(full_contrast_noise())
         self.compiled = _core().compile_model(to_openvino(body, noise), "CPU", config)
-        self._request = self.compiled.create_infer_request()
         self._lock = Lock()
+        self._small, self._has_run = noise, False
         self.in_bytes = is_quantized(network) and not self._overflows(body, noise)
         if is_quantized(network) and not self.in_bytes:
             log.warning("This processor's 8-bit instructions overflow (no VNNI): %s", NO_8_BIT)
             model = to_openvino(body, noise, bytes_recognised=False)
             self.compiled = _core().compile_model(model, "CPU", config)
-            self._request = self.compiled.create_infer_request()
 
     def _overflows(self, body: nn.Module, noise: Tensor) -> bool:
         """Whether sums of two products of bytes are cut to 16 bits, as by AVX2 and AVX-512 without VNNI.
@@ -162,13 +161,22 @@ class OpenVinoEngine:
 
     def __call__(self, x: Tensor) -> Tensor:
         with self._lock:
-            self._request.infer([x.contiguous().numpy()], share_inputs=True)
-            return torch.from_numpy(self._request.get_output_tensor(0).data.copy())
+            self._has_run = True
+            return self._infer(x)
+
+    def _infer(self, x: Tensor) -> Tensor:
+        # A request of its own, made in no time: the result is its memory, and goes when the caller drops it.
+        request = self.compiled.create_infer_request()
+        request.infer([x.contiguous().numpy()], share_inputs=True)
+        return torch.from_numpy(request.get_output_tensor(0).data)
 
     def release(self) -> None:
-        """Give back the layers' tensors, which stay as large as the largest picture so far: up to 50 MB a network."""
+        """Give back the layers' tensors and the last result, as large as the picture: up to 150 MB a network."""
         with self._lock:
-            self.compiled.release_memory()
+            if self._has_run:
+                self._infer(self._small)  # the compiled network holds on to the last result until there is another
+                self.compiled.release_memory()
+            self._has_run = False
 
 
 class _Body(nn.Module):
