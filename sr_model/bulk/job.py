@@ -37,6 +37,7 @@ class Job:
     output: Output = DEFAULT
     journal: bool = True
     budget: int = BUDGET  # bytes of pictures that have been read and are not yet written
+    write: Callable[[str, bytes], None] = storage.write  # a result, whole or not at all
 
     def run(self, upscaler: Upscaler, wait: Callable[[], None] = lambda: None) -> Iterator[Record]:
         """Yield what has become of each item, in order; see `steps`."""
@@ -50,7 +51,8 @@ class Job:
         tile. `wait` is called where another job has to end first; it may raise.
         """
         with self.lock(wait), closing(Journal(self.out)) if self.journal else nullcontext() as journal:
-            yield from process(self.items(), Processing(upscaler, self.out, self.output, journal, self.budget))
+            processing = Processing(upscaler, self.out, self.output, journal, self.budget, self.write)
+            yield from process(self.items(), processing)
 
     def lock(self, wait: Callable[[], None]) -> AbstractContextManager[None]:
         """Held while the job runs. Only folders on a disk can be locked."""

@@ -11,6 +11,7 @@ from PIL import Image
 
 from sr_model.errors import ConfigError, ImageError
 from sr_model.imaging import animation, images
+from sr_model.imaging.fitting import fit
 from sr_model.imaging.images import Picture
 from sr_model.inference.overlap import cost
 from sr_model.inference.upscaler import Upscaler
@@ -30,6 +31,8 @@ class Output:
     suffix: str = ""  # behind the name, before the ending
     keep_exif: bool = False
     max_side: int | None = None  # pixels; larger results are shrunk to it
+    times: int | None = None  # as many times larger, where the network's scale is more
+    first_frame: bool = False  # of animations; otherwise all of them
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
@@ -55,6 +58,9 @@ class Output:
     def settings(self, upscaler: Upscaler, ending: str) -> dict[str, Any]:
         """All that decides what becomes of a file, for the journal. Devices and tiles change nothing."""
         chosen = {key: value for key, value in asdict(self).items() if key not in ("format", "suffix")}
+        for key in ("times", "first_frame"):  # they came later, and what was done without them stays done
+            if not chosen[key]:
+                del chosen[key]
         return {"network": fingerprint(upscaler), "scale": upscaler.scale, "format": ending[1:]} | chosen
 
 
@@ -90,7 +96,7 @@ def decode(
     Raises ImageError, for results that the format cannot hold too: before the work, not after it.
     """
     w, h = images.read_size(raw)
-    frames = animation.frame_count(raw)
+    frames = 1 if output.first_frame else animation.frame_count(raw)
     if frames > 1 and ending not in animation.ANIMATED:
         raise ImageError(
             f"This is an animation, and a {ending[1:]} file holds one picture; choose --format webp, png or gif."
@@ -110,7 +116,7 @@ def decode(
 
 def output_size(size: tuple[int, int], output: Output, scale: int) -> tuple[int, int]:
     """(width, height) of the result of a picture of this size."""
-    w, h = size[0] * scale, size[1] * scale
+    w, h = size[0] * (output.times or scale), size[1] * (output.times or scale)
     if output.max_side is None or max(w, h) <= output.max_side:
         return w, h
     factor = output.max_side / max(w, h)
@@ -121,6 +127,9 @@ def encode(content: Content, pictures: list[Picture], output: Output, scale: int
     """The bytes of the result. Raises ImageError."""
     size = output_size(content.size, output, scale)
     quality = output.quality if content.ending in LOSSY else None
+    if output.times and not content.direct:
+        w, h = content.size
+        pictures = [fit(picture, (w * output.times, h * output.times)) for picture in pictures]
     try:
         frames = [_fitted(images.to_pil(picture), size) for picture in pictures]
         if content.timing or content.ending == ".gif":

@@ -36,9 +36,16 @@ class Processing:
     """Enlarges items into the folder `out`. What the journal knows is skipped; without one, nothing is."""
 
     def __init__(
-        self, upscaler: Upscaler, out: str, output: Output, journal: Journal | None = None, budget: int = BUDGET
+        self,
+        upscaler: Upscaler,
+        out: str,
+        output: Output,
+        journal: Journal | None = None,
+        budget: int = BUDGET,
+        write: Callable[[str, bytes], None] = storage.write,
     ) -> None:
         self.upscaler, self.out, self.output, self.journal, self.budget = upscaler, out, output, journal, budget
+        self._write = write
         self._settings: dict[str, dict[str, Any]] = {}  # by ending
         self._gate = Gate()
 
@@ -124,7 +131,7 @@ class Processing:
                 sha256_out=hashlib.sha256(data).hexdigest(),
             )
             with self._gate:
-                storage.write(record.target, data)
+                self._write(record.target, data)
                 seconds = {"network": made.seconds, "save": time.perf_counter() - begin}
                 record = replace(record, seconds=record.seconds | seconds)
                 if self.journal:

@@ -3,6 +3,7 @@
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from copy import copy
 from threading import Lock
 
 from sr_model.errors import ConfigError
@@ -44,6 +45,12 @@ class Mixed:
         self._at_strength, self._load, self.fixed = at_strength, load, fixed
         self._engines: OrderedDict[float, Engine] = OrderedDict()
         self._lock = Lock()
+
+    def at(self, fixed: float | None) -> "Mixed":
+        """The same engines, for another `fixed`."""
+        other = copy(self)
+        other.fixed = fixed
+        return other
 
     def strength_of(self, picture: Picture) -> float:
         """The strength for a picture, 0 to 1 in steps of 1 / STEPS."""

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Generic, Literal, overload
 
@@ -158,6 +159,13 @@ class Upscaler:
     def strength_of(self, picture: Picture) -> float:
         """The strength that a picture is enlarged with; 0 for a preset that knows none."""
         return self.mixed.strength_of(picture) if self.mixed else 0.0
+
+    def at(self, strength: float | str) -> "Upscaler":
+        """This one with a strength for all pictures, or "auto"; both share what is loaded. Raises ConfigError."""
+        other = copy(self)
+        other.strength = strength
+        other.mixed = self.mixed and self.mixed.at(parse_strength(strength))
+        return other
 
     def __call__(self, image: ImageLike) -> ImageLike:
         """The image `scale` times larger on each side, in the kind that was given: PIL image, array or `Picture`.

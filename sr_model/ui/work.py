@@ -11,12 +11,12 @@ from PIL import Image
 from sr_model.degrading import degradations
 from sr_model.errors import ConfigError, ImageError
 from sr_model.evaluation import comparison
-from sr_model.imaging import images
+from sr_model.imaging import fitting, images
 from sr_model.imaging.images import Picture
 from sr_model.imaging.resampling import crop_to_multiple
 from sr_model.inference.mixing import in_steps
 from sr_model.inference.upscaler import Upscaler
-from sr_model.ui.jobs import judging, maps, sizing
+from sr_model.ui.jobs import judging, maps
 from sr_model.ui.jobs.judging import Agreement, Score
 from sr_model.ui.limits import MAX_PIXELS, MAX_RESULT_PIXELS, safe_stem
 
@@ -110,7 +110,7 @@ def perform(
     plain = INPUT if job.scale == 1 and job.mode == ENLARGE else BICUBIC
     size = job.size or (w * job.times, h * job.times)
     by_bicubic = step.bicubic if step.bicubic.size == size else _bicubic(low, size)
-    pictures = {plain: as_shown(by_bicubic), AUTOENCODER: as_shown(sizing.fit(step.result, size))}
+    pictures = {plain: as_shown(by_bicubic), AUTOENCODER: as_shown(fitting.fit(step.result, size))}
     yield finishing
     differences = {AUTOENCODER: maps.difference(pictures[AUTOENCODER], pictures[plain])}
     spot = maps.greatest(differences[AUTOENCODER])
@@ -210,9 +210,9 @@ def _open(job: Job) -> tuple[Picture, Picture | None]:
 
 def _bicubic(picture: Picture, size: tuple[int, int]) -> Picture:
     """Enlarged to any size by bicubic (a = -0.5), as `enlarge_bicubic` does to multiples."""
-    alpha = None if picture.alpha is None else sizing.resized(picture.alpha, size, Image.Resampling.BICUBIC)
+    alpha = None if picture.alpha is None else fitting.resized(picture.alpha, size, Image.Resampling.BICUBIC)
     picture = images.bleed_colours(picture)
-    channels = [sizing.resized(picture.pixels[..., c], size, Image.Resampling.BICUBIC) for c in range(3)]
+    channels = [fitting.resized(picture.pixels[..., c], size, Image.Resampling.BICUBIC) for c in range(3)]
     return replace(picture, pixels=np.stack(channels, axis=2), alpha=alpha)
 
 

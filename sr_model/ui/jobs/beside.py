@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sr_model.errors import ConfigError
-from sr_model.imaging import images
+from sr_model.imaging import fitting, images
 from sr_model.imaging.images import Picture
 from sr_model.inference.upscaler import Upscaler, enlarge_bicubic
 from sr_model.networks import presets
-from sr_model.ui.jobs import judging, maps, sizing
+from sr_model.ui.jobs import judging, maps
 from sr_model.ui.limits import MAX_PIXELS, safe_stem
 from sr_model.ui.work import BICUBIC, REFERENCE, Job, Outcome, Pane, Progress, as_shown, check_seconds, shrunk
 
@@ -75,4 +75,4 @@ def _entering(each: Contender, low: Picture, bicubic: Picture) -> Picture:
 
 
 def _fitted(picture: Picture, size: tuple[int, int]) -> Picture:
-    return replace(sizing.fit(picture, size), alpha=None)
+    return replace(fitting.fit(picture, size), alpha=None)

@@ -13,7 +13,7 @@ from sr_model.errors import ConfigError
 from sr_model.evaluation.comparison import shrink_picture
 from sr_model.figures.latent import channel_sheet
 from sr_model.figures.sheets import panel_rows
-from sr_model.imaging import images
+from sr_model.imaging import fitting, images
 from sr_model.imaging.images import Picture
 from sr_model.inference.upscaler import Upscaler
 from sr_model.models import weights
@@ -79,7 +79,7 @@ def _subject(path: Path, settings: Settings, upscalers: Upscalers) -> Subject:
     w, h = picture.size
     factor = (MOST / (w * h)) ** 0.5
     if factor < 1:
-        picture = sizing.fit(picture, (max(1, round(w * factor)), max(1, round(h * factor))))
+        picture = fitting.fit(picture, (max(1, round(w * factor)), max(1, round(h * factor))))
     upscaler = upscalers.get(preset, scale)
     name = f"{find(preset).title} {scale}x"
     if upscaler.mixed:  # its latent is that of one strength

@@ -68,12 +68,20 @@ def settle(path: Path, settings: Settings, upscalers: Upscalers, reference: Path
     times = as_scale(settings.scale)
     if settings.mode == NETWORKS:
         return replace(job, scale=times, preset="")
-    scales = upscalers.scales(settings.preset)
-    if times not in offered_scales(scales) or times in scales:
-        return replace(job, scale=times)  # which `upscalers.get` knows, or refuses in words
-    job = replace(job, scale=sizing.next_scale(times, scales), factor=times)
+    scale, factor = network_scale(settings.preset, times, upscalers)
+    job = replace(job, scale=scale, factor=factor)
+    if factor is None:
+        return job
     w, h = images.read_size(path, MAX_PIXELS)
     return replace(job, size=(w * times, h * times)) if settings.mode == ENLARGE and reference is None else job
+
+
+def network_scale(preset: Any, times: int, upscalers: Upscalers) -> tuple[int, int | None]:
+    """(scale of the network, `times` if that is less): what the page offers beyond the scales that have weights."""
+    scales = upscalers.scales(preset)
+    if times not in offered_scales(scales) or times in scales:
+        return times, None  # which `upscalers.get` knows, or refuses in words
+    return sizing.next_scale(times, scales), times
 
 
 def scale_of(preset: str, times: int, upscalers: Upscalers) -> int:
