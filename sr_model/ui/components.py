@@ -13,7 +13,9 @@ import gradio as gr
 from sr_model.inference.mixing import AUTO, STEPS
 from sr_model.ui.device.offered import runtime_megabytes
 from sr_model.ui.jobs import maps
-from sr_model.ui.limits import MAX_PIXELS, MAX_RESULT_PIXELS
+from sr_model.ui.limits import MAX_BYTES, MAX_PIXELS, MAX_RESULT_PIXELS
+from sr_model.ui.many.plans import FORMATS
+from sr_model.ui.many.rows import MOST_BYTES, MOST_FILES
 from sr_model.ui.serving.assets import assets_path
 
 HERE = Path(__file__).parent
@@ -43,13 +45,24 @@ def refuse_addresses(page: gr.Blocks) -> None:
         block.async_move_resource_to_block_cache = guard(block.async_move_resource_to_block_cache)  # type: ignore[method-assign]
 
 
-def picker(value: Any = None, *, word: str, main: bool, max_bytes: int, **options: Any) -> gr.HTML:
+def picker(
+    value: Any = None, *, word: str, main: bool, max_bytes: int, several: bool = False, **options: Any
+) -> gr.HTML:
     """Takes a picture by drop, paste or file dialogue, and hands on the file's own bytes; `input` when it has arrived.
 
     Value: None or "" for nothing, or {"file": file data, "name": str, "thumb": data URL or None}. The main one takes
-    pictures dropped or pasted anywhere on the page.
+    pictures dropped or pasted anywhere on the page, and with `several` hands many files and zips on to `many`.
     """
-    return _component("parts/picker", value, options, word=word, main=main, max_bytes=max_bytes)
+    return _component("parts/picker", value, options, word=word, main=main, max_bytes=max_bytes, several=several)
+
+
+def many(**options: Any) -> gr.HTML:
+    """Rows of several files, shown in the viewer's place; `input` when they are to be looked at, `select` to work.
+
+    Value: {"files": [{"file", "name"}]} or {"id"}, with "ask", which comes back, and "format"; or what `Turns` makes.
+    """
+    limits = {"files": MOST_FILES, "bytes": MOST_BYTES, "each": MAX_BYTES}
+    return _component("many/many", None, options, limits=limits, formats=list(FORMATS))
 
 
 def viewer(value: Any = None, **options: Any) -> gr.HTML:

@@ -48,7 +48,7 @@ def place(upscalers: Upscalers) -> tuple[gr.HTML, gr.HTML]:
 
 def picture(example: Any) -> gr.HTML:
     """The picker of the picture, with the example that the viewer shows first."""
-    return components.picker(example, word="pick", main=True, max_bytes=MAX_BYTES, elem_id="sr-picture")
+    return components.picker(example, word="pick", main=True, max_bytes=MAX_BYTES, several=True, elem_id="sr-picture")
 
 
 def reference() -> gr.HTML:

@@ -19,6 +19,7 @@ from sr_model.ui.components import refuse_addresses
 from sr_model.ui.examples import Example, load_examples
 from sr_model.ui.handlers import MAX_SECONDS, Handlers, waiting
 from sr_model.ui.limits import MAX_BYTES, BodyLimit
+from sr_model.ui.many.turns import Turns
 from sr_model.ui.serving import crowd, proxies
 from sr_model.ui.serving.assets import STYLES
 from sr_model.ui.serving.isolation import isolating
@@ -59,14 +60,16 @@ def build_app(
     page.queue(max_size=crowd.MOST)
     queue = crowd.Crowd(page)
     handlers = Handlers(upscalers, shown, store, max_seconds, queue)
+    turns = Turns(upscalers, store, max_seconds, queue)
     example, finished = handlers.finished_example(*upscalers.default)
     if finished is None:  # otherwise that has warmed up the network
         upscalers.get(*upscalers.default).warm_up()
     with page:
         parts = _layout(upscalers, shown, example, finished)
         parts.plan.value = handlers.plan(example, None, *(control.value for control in parts.controls.all()))
-        _connect(parts, handlers)
+        _connect(parts, handlers, turns)
         page.unload(handlers.leave)
+        page.unload(turns.leave)
     refuse_addresses(page)
     store.start_sweeper()
     _choose_matplotlib_backend()
@@ -146,6 +149,7 @@ class Parts:
     run: gr.Button
     cancel: gr.Button
     status: gr.HTML
+    many: gr.HTML
     viewer: gr.HTML
     inside: gr.HTML
     gallery: gr.HTML
@@ -172,14 +176,15 @@ def _layout(upscalers: Upscalers, examples: dict[str, Example], chosen_example: 
             cancel = gr.Button(WORD("cancel"), visible=False, elem_id="sr-cancel")
             status = components.status(elem_id="sr-status")
         with gr.Column(elem_id="sr-view"):
+            many = components.many(elem_id="sr-many")
             viewer = components.viewer(finished, elem_id="sr-viewer")
             inside = components.inside(elem_id="sr-inside")
     gallery = _examples(examples)
     _about(upscalers)
-    return Parts(picture, reference, controls, device, plan, run, cancel, status, viewer, inside, gallery)
+    return Parts(picture, reference, controls, device, plan, run, cancel, status, many, viewer, inside, gallery)
 
 
-def _connect(parts: Parts, handlers: Handlers) -> None:
+def _connect(parts: Parts, handlers: Handlers, turns: Turns) -> None:
     settings = parts.controls.all()
     asked = [parts.picture, parts.reference, *settings]
     outputs = [parts.status, parts.viewer, parts.run, parts.cancel]
@@ -192,14 +197,16 @@ def _connect(parts: Parts, handlers: Handlers) -> None:
     }
     quick: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
     # In the browser, as the server's first update arrives only after the queue.
-    gr.on(
-        [parts.run.click, parts.gallery.select], None, None, [parts.status, parts.run, parts.cancel], js=WAIT, **quick
-    )
+    begun = [parts.run.click, parts.gallery.select, parts.many.select]
+    gr.on(begun, None, None, [parts.status, parts.run, parts.cancel], js=WAIT, **quick)
     pressed = parts.run.click(handlers.run, asked, outputs, **queued)
     tried = parts.gallery.select(handlers.run_example, settings, [parts.picture, parts.reference, *outputs], **queued)
-    parts.cancel.click(handlers.cancelled, None, outputs, cancels=[pressed, tried], **quick)
-    for event in (pressed, tried):
+    many = [parts.many, *settings]
+    worked = parts.many.select(turns.run, many, [parts.many, *outputs], trigger_mode="multiple", **queued)
+    parts.cancel.click(handlers.cancelled, None, outputs, cancels=[pressed, tried, worked], **quick)
+    for event in (pressed, tried, worked):
         event.failure(handlers.failed, parts.status, outputs, **quick)
+    parts.many.input(turns.look, many, parts.many, trigger_mode="always_last", **quick)
     parts.inside.select(handlers.inside, [parts.inside, parts.picture, *settings], parts.inside, **queued)
     # What the visitor's own device does stays in the browser.
     parts.device.input(

@@ -3,7 +3,8 @@ import { hear, local, settings, tell } from "./bus.js";
 import { t, translate } from "../words/words.js";
 
 const NOTHING = ""; // Gradio turns null into this, and would report that as a change
-const firstPicture = (list) => [...(list || [])].find((file) => file.type.startsWith("image/")) || (list || [])[0];
+const isZip = (file) => /zip/.test(file.type) || /\.zip$/i.test(file.name);
+const firstPicture = (list) => list.find((file) => file.type.startsWith("image/")) || list[0];
 
 export default function mount({ element, props, trigger, watch, upload }) {
   const root = element.querySelector(".sr-picker");
@@ -12,6 +13,8 @@ export default function mount({ element, props, trigger, watch, upload }) {
   let latest = 0; // an upload is dropped if a later choice has overtaken it
   let blob = null;
   let kept = null; // a file that has not been sent, as the visitor's own device is to do the work
+  input.multiple = Boolean(props.several);
+  if (props.several) input.accept += ",.zip";
   translate(root);
   find("heading").textContent = t(props.word);
   find("hint").textContent = t(`${props.word}_hint`, { megabytes: props.max_bytes / 1048576 });
@@ -30,14 +33,34 @@ export default function mount({ element, props, trigger, watch, upload }) {
   }
 
   function announce(picture) {
-    if (props.main) tell("picture", picture);
-    else local.reference = picture && picture.file;
+    if (props.main) {
+      tell("files", null);
+      tell("picture", picture);
+    } else local.reference = picture && picture.file;
   }
 
   function refuse(sentence) {
     show("empty");
     announce(null);
     error.textContent = sentence;
+  }
+
+  // One picture is the page's; several, or a zip, are a queue.
+  function choose(files) {
+    if (!props.several || (files.length < 2 && !files.some(isZip))) {
+      take(firstPicture(files));
+      return;
+    }
+    latest += 1;
+    kept = null;
+    props.value = NOTHING;
+    if (settings.place === "device") {
+      refuse(t("files_server"));
+      return;
+    }
+    show("many", files.length > 1 ? t("files_count", { count: files.length }) : files[0].name);
+    announce(null);
+    tell("files", files);
   }
 
   async function take(file) {
@@ -96,10 +119,10 @@ export default function mount({ element, props, trigger, watch, upload }) {
       else if (!event.defaultPrevented) handler(event);
     });
   onScope("paste", (event) => {
-    const file = firstPicture(event.clipboardData && event.clipboardData.files);
-    if (!file) return;
+    const files = [...((event.clipboardData && event.clipboardData.files) || [])];
+    if (!files.length) return;
     event.preventDefault();
-    take(file);
+    choose(files);
   });
   onScope("dragover", (event) => {
     event.preventDefault(); // otherwise the browser leaves the page and opens the file
@@ -108,7 +131,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
   onScope("drop", (event) => {
     event.preventDefault();
     root.classList.remove("sr-over");
-    take(firstPicture(event.dataTransfer && event.dataTransfer.files));
+    choose([...((event.dataTransfer && event.dataTransfer.files) || [])]);
   });
   for (const type of ["dragleave", "dragend"]) onScope(type, () => root.classList.remove("sr-over"));
   onScope("keydown", (event) => {
@@ -122,7 +145,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     preview.hidden = true; // the server says what is wrong with it
   });
   input.addEventListener("change", () => {
-    take(input.files[0]);
+    choose([...input.files]);
     input.value = ""; // allows choosing the same file again
   });
   find("remove").addEventListener("click", () => {

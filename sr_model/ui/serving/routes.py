@@ -1,4 +1,4 @@
-"""Routes beside Gradio's: the page's own scripts and styles, and downloads of results in other formats."""
+"""Routes beside Gradio's: the page's own scripts and styles, and downloads of results, alone or together."""
 
 import threading
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 
 from sr_model.errors import SRError
@@ -14,7 +14,7 @@ from sr_model.models import weights
 from sr_model.ui.cache import Store
 from sr_model.ui.device import offered
 from sr_model.ui.jobs import inside
-from sr_model.ui.serving import downloads
+from sr_model.ui.serving import downloads, zips
 from sr_model.ui.serving.assets import UI, YEAR, Assets, assets_path
 from sr_model.ui.serving.crowd import Crowd
 from sr_model.ui.serving.health import health
@@ -41,6 +41,18 @@ def routes(store: Store, upscalers: Upscalers, crowd: Crowd) -> list[BaseRoute]:
         headers = {"content-disposition": f'attachment; filename="{file.name}"', "cache-control": "no-store"}
         return Response(file.data, media_type=file.media_type, headers=headers)
 
+    async def together(request: Request) -> Response:
+        try:
+            zipped = await run_in_threadpool(zips.zipped, store, request.query_params.get("many", ""))
+        except FileNotFoundError:
+            return PlainTextResponse(downloads.GONE, status_code=404)
+        headers = {
+            "content-disposition": f'attachment; filename="{zipped.name}"',
+            "content-length": str(zipped.length),
+            "cache-control": "no-store",
+        }
+        return StreamingResponse(zipped.chunks, media_type="application/zip", headers=headers)
+
     async def state(request: Request) -> Response:
         value = await run_in_threadpool(health, store, upscalers, crowd)
         return JSONResponse(value, 200 if value["ready"] else 503, headers={"cache-control": "no-store"})
@@ -60,6 +72,7 @@ def routes(store: Store, upscalers: Upscalers, crowd: Crowd) -> list[BaseRoute]:
     return [
         Mount(f"/{assets_path()}", Assets(directory=UI), name="sr-assets"),
         Route("/sr-download", download),
+        Route("/sr-zip", together),
         Route("/sr-drawing", drawing),
         Route("/health", state),
         *_networks(upscalers),
