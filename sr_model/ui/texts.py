@@ -41,8 +41,8 @@ Classic does not enlarge: it sharpens what is blurred, such as a picture that wa
 LIMITS = f"""## Limits
 
 Pictures of at most {MAX_PIXELS / 1e6:g} megapixels and {MAX_BYTES // 1024**2} MB; results of at most \
-{MAX_RESULT_PIXELS / 1e6:g} megapixels. Only the first frame of an animation is used. Several files at once, or a zip of them: {MOST_FILES} files and \
-{MOST_BYTES // 1024**2} MB, a zip of {MAX_BYTES // 1024**2} MB. The networks were trained \
+{MAX_RESULT_PIXELS / 1e6:g} megapixels. Several at once: {MOST_FILES} files of {MOST_BYTES // 1024**2} MB in all, or a \
+zip of {MAX_BYTES // 1024**2} MB. Only the first frame of an animation is used. The networks were trained \
 on clean photos shrunk by bicubic: noise and compression artefacts are sharpened too, and detail that the small \
 picture has lost is guessed, so do not identify faces or number plates from it."""
 

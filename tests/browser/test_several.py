@@ -64,7 +64,7 @@ def test_several_files_become_a_zip(visit: Visit, files: list[Path], tmp_path: P
         assert len(archive.namelist()) == 2
     for width, scheme in ((1440, "light"), (390, "dark")):
         page.set_viewport_size({"width": width, "height": 844})
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         page.screenshot(path=SCREENSHOTS / f"several-{width}-{scheme}.png")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         found = Axe().run(page).response["violations"]
