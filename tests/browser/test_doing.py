@@ -1,5 +1,6 @@
 """What one does with a picture: other sizes, several networks, downloads in four formats."""
 
+import io
 import threading
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,24 @@ def test_downloads_in_other_formats(tab: Visit, tmp_path: Path, kind: str, name:
     difference = np.abs(np.asarray(image.convert("RGB"), int) - expected)
     assert (difference.max() == 0) == (kind == "webp")
     assert tab.page.inner_text(".sr-saved") == f"{path.stat().st_size / 1e6:.2f} MB"
+
+
+def test_a_result_is_copied_to_the_clipboard(tab: Visit, tmp_path: Path) -> None:
+    """What another program pastes is the picture, pixel for pixel."""
+    tab.choose(CHELSEA)
+    tab.press()
+    expected = np.asarray(Image.open(tab.save(1, tmp_path)))
+    tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    tab.page.locator(".sr-saving").get_by_role("button", name="Copy").click()
+    tab.page.locator(".sr-saved", has_text="Copied.").wait_for()
+    data = tab.page.evaluate(
+        """async () => {
+            const [item] = await navigator.clipboard.read();
+            const blob = await item.getType("image/png");
+            return [...new Uint8Array(await blob.arrayBuffer())];
+        }"""
+    )
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(bytes(data))).convert("RGB")), expected)
 
 
 def test_networks_side_by_side(tab: Visit) -> None:
