@@ -46,6 +46,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="addresses and networks of proxies that are believed when they say in X-Forwarded-For who a client is "
         "(default: this machine's, on a Space also its private network's)",
     )
+    parser.add_argument("--mcp", action="store_true", help="also serve agents (MCP); needs pip install '.[mcp]'")
     parser.add_argument("--share", action="store_true", help="also open a public link through Gradio's servers")
     return parser.parse_args(arguments)
 
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page = ui.build_app(
             options.weights, options.device, examples, options.engine, options.max_seconds, disk_budget=budget
         )
-        page.launch(options.port, options.proxies, server_name=options.host, share=options.share)
+        page.launch(options.port, options.proxies, options.mcp, server_name=options.host, share=options.share)
         return 0
 
     return run(work)

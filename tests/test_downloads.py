@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from sr_model.imaging import images
 from sr_model.imaging.images import Picture
+from sr_model.inference.upscaler import enlarge_bicubic
 from sr_model.models import weights
 from sr_model.ui.cache import Store
 from sr_model.ui.handlers import Handlers
@@ -39,20 +40,20 @@ class Page(NamedTuple):
         value = {"file": {"path": str(path)}}
         *_, last = self.handlers.run(value, None, {"chosen": "enlarge"}, {"chosen": 2}, {"chosen": "nano"})
         assert last[0]["kind"] == "done"
-        return {"result": last[1]["result"], "name": last[1]["panes"][1]["name"]}
+        return {"result": last[1]["result"], "name": last[1]["panes"][0]["name"]}
 
     def get(self, asked: dict[str, str], kind: str, **more: str) -> Image.Image:
         """The file, as any program opens it."""
         answer = self.visitor.get("/sr-download", params={**asked, "format": kind, **more})
         assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
-        assert answer.headers["content-disposition"] == f'attachment; filename="small-nano-x2.{kind}"'
+        assert answer.headers["content-disposition"] == f'attachment; filename="small-bicubic-x2.{kind}"'
         image = Image.open(io.BytesIO(answer.content))
         assert image.format == FORMATS[kind]
         return image
 
     def expected(self, image: Image.Image) -> Picture:
-        """What the library makes of the picture."""
-        return self.handlers.upscalers.get("nano", 2)(images.from_pil(image))
+        """What the library makes of the picture: by bicubic, as a tiny network's noise is not for lossy formats."""
+        return enlarge_bicubic(images.from_pil(image), 2)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +115,7 @@ def test_grey_stays_grey(page: Page, small: Image.Image, kind: str) -> None:
     """One channel where the format has such files, three equal ones elsewhere."""
     image = page.get(page.enlarged(small.convert("L")), kind)
     grey = images.mean_channel(page.expected(small.convert("L")).pixels)
-    assert image.mode == ("L" if kind in ("png", "jpg") else "RGB")
+    assert image.mode == ("RGB" if kind == "webp" else "L")
     for channel in image.split():
         off = closeness(channel, grey)
         assert off == 0 if kind in LOSSLESS else off < 4

@@ -174,6 +174,11 @@ class Handlers:
         """Enlarge a picture. Takes a file, a scale from 1 to 4 and the name of a preset; the last result is a PNG file.
 
         Earlier results are {"done": tiles, "total": tiles}. A client that disconnects stops the work.
+
+        Args:
+            picture: what POST /gradio_api/upload answered: {"path": its answer, "meta": {"_type": "gradio.FileData"}}
+            scale: how many times larger
+            preset: the network: base, nano or photo
         """
         try:
             path = uploaded_path({"file": picture}, self.store.folder)

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,10 @@ from sr_model.ui.words import WORD
 
 SLOT = "enlargement"  # all computation shares one slot: two jobs at once would each take twice as long
 WAIT = f"() => {json.dumps([waiting(), gr.update(visible=False), gr.update(visible=True)])}"
+# In the browser, which knows the address that people use.
+PUT_ADDRESS = """() => %s.replaceAll(
+  "ADDRESS", ((window.gradio_config || {}).root || new URL(".", document.baseURI).href).replace(/\\/$/, "")
+)"""
 # The main button says what it does in the mode that is chosen.
 NAME_RUN = (
     "(mode) => ({__type__: 'update', value: mode.chosen === 'enlarge' ? "
@@ -68,6 +73,7 @@ def build_app(
         parts = _layout(upscalers, shown, example, finished)
         parts.plan.value = handlers.plan(example, None, *(control.value for control in parts.controls.all()))
         _connect(parts, handlers, turns)
+        page.load(None, None, parts.program, js=PUT_ADDRESS % json.dumps(texts.api(*upscalers.default, "ADDRESS")))
         page.unload(handlers.leave)
         page.unload(turns.leave)
     refuse_addresses(page)
@@ -85,14 +91,20 @@ class App:
     upscalers: Upscalers
     crowd: crowd.Crowd
 
-    def launch(self, server_port: int | None = None, proxies_trusted: str | None = None, **options: Any) -> Any:
+    def launch(
+        self, server_port: int | None = None, proxies_trusted: str | None = None, mcp: bool = False, **options: Any
+    ) -> Any:
         """Serve the page, with further options of Gradio's; without a port, on 7860 or the next free one.
 
-        `proxies_trusted` as `proxies.trust` takes them. Raises ConfigError for others and if the port is taken.
+        `proxies_trusted` as `proxies.trust` takes them. With `mcp` agents are served too. Raises ConfigError for other
+        proxies, if the port is taken, and if a package is missing.
         """
+        if mcp and find_spec("mcp") is None:
+            raise ConfigError("For --mcp a package is missing: pip install 'mcp>=1.21,<2'.")
         proxies.trust(proxies.default_proxies() if proxies_trusted is None else proxies_trusted)
         try:
-            return self.page.launch(server_port=server_port, **launch_options(self), **options)
+            # Gradio takes None for what its own variable says.
+            return self.page.launch(server_port=server_port, mcp_server=mcp or None, **launch_options(self), **options)
         except OSError as error:
             if "Cannot find empty port" not in str(error):
                 raise
@@ -153,6 +165,7 @@ class Parts:
     viewer: gr.HTML
     inside: gr.HTML
     gallery: gr.HTML
+    program: gr.Markdown
 
 
 def _choose_matplotlib_backend() -> None:
@@ -180,8 +193,10 @@ def _layout(upscalers: Upscalers, examples: dict[str, Example], chosen_example: 
             viewer = components.viewer(finished, elem_id="sr-viewer")
             inside = components.inside(elem_id="sr-inside")
     gallery = _examples(examples)
-    _about(upscalers)
-    return Parts(picture, reference, controls, device, plan, run, cancel, status, many, viewer, inside, gallery)
+    program = _about(upscalers)
+    return Parts(
+        picture, reference, controls, device, plan, run, cancel, status, many, viewer, inside, gallery, program
+    )
 
 
 def _connect(parts: Parts, handlers: Handlers, turns: Turns) -> None:
@@ -234,13 +249,14 @@ def _examples(examples: dict[str, Example]) -> gr.HTML:
     return components.gallery(entries, elem_id="sr-examples", visible=bool(entries))
 
 
-def _about(upscalers: Upscalers) -> None:
+def _about(upscalers: Upscalers) -> gr.Markdown:
     preset, scale = upscalers.default
     with gr.Row(elem_id="sr-about"):
         gr.Markdown(texts.HOW)
         gr.Markdown(texts.LIMITS)
         gr.Markdown(texts.PRIVACY)
-        gr.Markdown(texts.API.format(preset=preset, scale=scale))
+        program = gr.Markdown(texts.api(preset, scale), elem_id="sr-program")
         space = os.environ.get("SPACE_ID")
         duplicate = texts.DUPLICATE.format(space=space) if space else ""
         gr.Markdown(duplicate + texts.weights(upscalers.cards(), str(upscalers.place.repo or "")), elem_id="sr-weights")
+    return program

@@ -55,14 +55,50 @@ elsewhere."""
 
 API = """## From a program
 
+Python, after `pip install gradio_client`; it returns the enlarged picture as a PNG file:
+
 ```python
+import shutil
+
 from gradio_client import Client, handle_file
 
-client = Client("https://...")  # the address of this page
-path = client.predict(handle_file("photo.png"), {scale}, "{preset}", api_name="/enlarge")
+client = Client("ADDRESS")
+path = client.predict(handle_file("photo.png"), SCALE, "PRESET", api_name="/enlarge")
+shutil.move(path, "large.png")
 ```
 
-This returns the enlarged picture as a PNG file. `client.view_api()` describes the parameters."""
+JavaScript, in Node or a page of this address:
+
+```js
+// A file or blob in, a blob of the enlarged PNG out.
+async function enlarge(picture, scale = SCALE, preset = "PRESET") {
+  const api = "ADDRESS/gradio_api";
+  const body = new FormData();
+  body.append("files", picture, "photo.png");
+  const [path] = await (await fetch(`${api}/upload`, { method: "POST", body })).json();
+  const data = [{ path, meta: { _type: "gradio.FileData" } }, scale, preset];
+  const headers = { "Content-Type": "application/json" };
+  const asked = await fetch(`${api}/call/enlarge`, { method: "POST", headers, body: JSON.stringify({ data }) });
+  const { event_id: id, detail } = await asked.json();
+  if (!asked.ok) throw new Error(detail); // the queue is full
+  const events = await (await fetch(`${api}/call/enlarge/${id}`)).text();
+  const [, kind, result] = events.match(/event: (\\w+)\\ndata: (.*)\\s*$/);
+  if (kind !== "complete") throw new Error(result);
+  return (await fetch(JSON.parse(result)[0].url)).blob();
+}
+```
+
+curl:
+
+```bash
+api="ADDRESS/gradio_api"
+path=$(curl -sSf -F "files=@photo.png" "$api/upload" | cut -d '"' -f 2)
+data='{"data": [{"path": "'$path'", "meta": {"_type": "gradio.FileData"}}, SCALE, "PRESET"]}'
+id=$(curl -sSf -H "Content-Type: application/json" -d "$data" "$api/call/enlarge" | cut -d '"' -f 4)
+url=$(curl -sSf "$api/call/enlarge/$id" | sed -n 's/.*"url": *"\\([^"]*\\)".*/\\1/p' | tail -n 1)
+curl -sSf -o large.png "$url"
+```
+"""
 
 
 # Without a queue of strangers, and on hardware of one's own choice.
@@ -71,6 +107,11 @@ DUPLICATE = """## Your own copy
 [Duplicate this Space](https://huggingface.co/spaces/{space}?duplicate=true) to have it to yourself.
 
 """
+
+
+def api(preset: str, scale: int, address: str = "https://...") -> str:
+    """How programs use the page at this address; the page puts in its own."""
+    return API.replace("ADDRESS", address).replace("PRESET", preset).replace("SCALE", str(scale))
 
 
 def weights(cards: Sequence[Card], place: str) -> str:

@@ -13,6 +13,8 @@ from PIL import Image
 from sr_model.imaging import images
 from sr_model.inference.upscaler import Upscaler
 from sr_model.networks.autoencoder import Autoencoder
+from sr_model.ui.many import turns
+from sr_model.ui.serving.crowd import Crowd
 from tests.browser.conftest import Visit
 from tests.browser.test_page import SCREENSHOTS
 from tests.conftest import EXAMPLES, tiny_model
@@ -39,8 +41,15 @@ def rows(visit: Visit) -> list[tuple[str, str]]:
     return [(row.locator(".sr-row-name").inner_text(), str(row.get_attribute("data-state"))) for row in found]
 
 
-def test_several_files_become_a_zip(visit: Visit, files: list[Path], tmp_path: Path) -> None:
-    """A row each, bad ones say why, the results come as one zip; afterwards one picture is as it always was."""
+def test_several_files_become_a_zip(
+    visit: Visit, files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row each, bad ones say why, the results come as one zip; afterwards one picture is as it always was.
+
+    Others wait meanwhile, so each picture has a turn of its own in the queue.
+    """
+    monkeypatch.setattr(turns, "TURN", 0.0)
+    monkeypatch.setattr(Crowd, "waiting", 1)
     page = visit.page
     page.set_input_files("#sr-picture input", files)
     page.locator(".sr-queue-line", has_text="2 to enlarge").wait_for()
