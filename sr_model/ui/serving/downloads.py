@@ -89,7 +89,9 @@ def _encode(image: Image.Image, kind: str, quality: int, exif: bytes | None) -> 
         image = images.to_pil(images.without_alpha(images.from_pil(image)))
         options |= {"quality": quality, "subsampling": 0 if quality >= 90 else 2}
     elif kind == "avif":
-        options |= {"quality": quality, "speed": 8, "subsampling": "4:4:4" if quality >= 90 else "4:2:0"}
+        options |= {"quality": quality, "speed": 8}
+        if image.mode != "L" and quality >= 90:  # grey ones have no colours to halve
+            options["subsampling"] = "4:4:4"
     elif kind == "webp":
         options |= {"lossless": True, "method": 0, "exact": True}
     else:
