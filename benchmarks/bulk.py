@@ -12,6 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import sr_model.commands  # noqa: F401 - before torch, for whose threads it chooses as for those of `upscale`
+
+# isort: split
 import torch
 
 from sr_model.bulk.job import folder_job

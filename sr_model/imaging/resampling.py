@@ -1,7 +1,14 @@
 """Bicubic, up and down, and rounding to 8 bits. Pure functions on (N, C, H, W) tensors in [0, 1]."""
 
+import functools
+
+import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+BLOCK = 16  # pixels of a side that one matrix enlarges: more would multiply more zeros, fewer are slower products
+REACH = 2  # pixels on either side that an enlarged one depends on
+SEEN = BLOCK + 2 * REACH
 
 
 def bicubic(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -13,9 +20,55 @@ def bicubic(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def bicubic_times(x: Tensor, scale: int) -> Tensor:
-    """(N, C, H, W) -> (N, C, scale * H, scale * W) by `bicubic`."""
-    h, w = x.shape[-2:]
-    return bicubic(x, (h * scale, w * scale))
+    """(N, C, H, W) -> (N, C, scale * H, scale * W) by `bicubic`.
+
+    On the CPU by products with small matrices, in a third of the time and equal to within rounding, unless it has to be
+    traced or differentiated.
+    """
+    traced = torch.jit.is_tracing() or torch.compiler.is_compiling() or torch.compiler.is_exporting()
+    if x.device.type != "cpu" or x.requires_grad or traced:
+        h, w = x.shape[-2:]
+        return bicubic(x, (h * scale, w * scale))
+    with torch.autocast("cpu", enabled=False):
+        return _by_matrices(x, scale)
+
+
+def _by_matrices(x: Tensor, scale: int) -> Tensor:
+    """Few and large products, across and then down, since each one wakes all threads."""
+    n, c, h, w = x.shape
+    across, down = _matrices(w, scale, x.dtype), _matrices(h, scale, x.dtype)
+    rows = x.new_zeros(h, n * c, len(across) * BLOCK + 2 * REACH)
+    rows[..., REACH : REACH + w] = x.permute(2, 0, 1, 3).flatten(1, 2)
+    seen = rows.unfold(-1, SEEN, BLOCK)  # (H, N * C, blocks, SEEN)
+    padded = x.new_zeros(len(down) * BLOCK + 2 * REACH, n * c, len(across), scale * BLOCK)
+    wide = padded[REACH : REACH + h]
+    torch.mm(seen.reshape(-1, SEEN), across[min(1, len(across) - 1)].T, out=wide.view(-1, scale * BLOCK))
+    for i in {0, max(0, len(across) - 2), len(across) - 1}:  # those that the picture's sides reach
+        wide[:, :, i] = seen[:, :, i] @ across[i].T
+    large = torch.bmm(down, padded.flatten(1).unfold(0, SEEN, BLOCK).mT)  # (blocks, scale * BLOCK, the rest)
+    return large.view(-1, n, c, len(across) * scale * BLOCK)[: scale * h, ..., : scale * w].permute(1, 2, 0, 3)
+
+
+def _matrices(length: int, scale: int, dtype: torch.dtype) -> Tensor:
+    """(blocks, scale * BLOCK, SEEN): how each block of a side is enlarged, from the pixels in and around it.
+
+    All but the first and the last two, which the side's ends may reach, are the same.
+    """
+    blocks = -(-length // BLOCK)
+    if blocks <= 4:
+        return _few_matrices(length, scale, dtype)
+    few = _few_matrices(length - (blocks - 4) * BLOCK, scale, dtype)
+    return few[[0, *[1] * (blocks - 3), 2, 3]]
+
+
+@functools.cache
+def _few_matrices(length: int, scale: int, dtype: torch.dtype) -> Tensor:
+    blocks = -(-length // BLOCK)
+    weights = torch.zeros(blocks * scale * BLOCK, blocks * BLOCK + 2 * REACH, dtype=torch.float64)
+    unit = torch.eye(length, dtype=torch.float64)[None, None]
+    weights[: scale * length, REACH : REACH + length] = bicubic(unit, (scale * length, length))[0, 0]
+    parts = weights.unflatten(0, (blocks, -1))
+    return torch.stack([part[:, i * BLOCK :][:, :SEEN] for i, part in enumerate(parts)]).to(dtype)
 
 
 def to_8bit(x: Tensor) -> Tensor:

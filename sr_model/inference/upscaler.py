@@ -281,8 +281,9 @@ def _enlarge(
     pixels = picture.pixels
     h, w = pixels.shape[:2]
     levels = np.iinfo(pixels.dtype).max
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))  # once, as whatever follows wants it so
     # torch has hardly any operations for uint16
-    whole = torch.from_numpy(pixels if pixels.dtype == np.uint8 else pixels.astype(np.int32)).permute(2, 0, 1)[None]
+    whole = torch.from_numpy(planes if planes.dtype == np.uint8 else planes.astype(np.int32))[None]
     large = [np.empty((h * scale, w * scale, 3), pixels.dtype) for _ in range(count)]
     done, total = 0, len(tiles(h, w, tile, stride))
     yield done, total, []
