@@ -25,7 +25,8 @@ def bicubic_times(x: Tensor, scale: int) -> Tensor:
     On the CPU by products with small matrices, in a third of the time and equal to within rounding, unless it has to be
     traced or differentiated.
     """
-    traced = torch.jit.is_tracing() or torch.compiler.is_compiling() or torch.compiler.is_exporting()
+    traced = torch.jit.is_tracing()  # type: ignore[attr-defined]  # torch does not list it
+    traced = traced or torch.compiler.is_compiling() or torch.compiler.is_exporting()
     if x.device.type != "cpu" or x.requires_grad or traced:
         h, w = x.shape[-2:]
         return bicubic(x, (h * scale, w * scale))
