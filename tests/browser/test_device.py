@@ -1,5 +1,6 @@
 """The work on the visitor's own device, in a real browser: the same pictures, and none of them sent."""
 
+import struct
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -180,16 +181,40 @@ def test_no_request_carries_the_picture(browser: Any, address: str, tmp_path: Pa
     assert max(map(len, asked)) < 10_000 < (tmp_path / "secret-picture.png").stat().st_size
 
 
+def profile(name: str, *primaries: tuple[float, float, float]) -> bytes:
+    """An ICC profile of red, green and blue as X, Y, Z at D50, with a plain curve."""
+    text = name.encode() + b"\0"
+    white = (0.9642, 1.0, 0.8249)
+    tags = {b"desc": b"desc" + struct.pack(">4xI", len(text)) + text + bytes(78)}
+    for key, xyz in zip((b"wtpt", b"rXYZ", b"gXYZ", b"bXYZ"), (white, *primaries), strict=True):
+        tags[key] = b"XYZ " + struct.pack(">4x3i", *(round(65536 * value) for value in xyz))
+    tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), b"curv" + struct.pack(">4xIH", 1, 563))  # 2.2
+    table, data, start = b"", b"", 132 + 12 * len(tags)
+    for key, value in tags.items():
+        table += key + struct.pack(">II", start + len(data), len(value))
+        data += value + bytes(-len(value) % 4)
+    head = struct.pack(">I4xI", start + len(data), 0x02100000) + b"mntrRGB XYZ " + bytes(12) + b"acsp" + bytes(28)
+    head += struct.pack(">3i", *(round(65536 * value) for value in white)) + bytes(48)
+    return head + struct.pack(">I", len(tags)) + table + data
+
+
+P3 = (0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841)
+ADOBE = (0.6097, 0.3111, 0.0195), (0.2053, 0.6257, 0.0609), (0.1492, 0.0632, 0.7446)
+
+
 def test_what_browsers_cannot_keep_is_offered_on_the_server(visit: Visit, tmp_path: Path) -> None:
     """16 bits, other colour spaces and CMYK are refused before any work; one press moves on, and only then uploads."""
     use_device(visit)
     Image.fromarray(np.full((20, 30), 40_000, np.uint16)).save(tmp_path / "deep.png")
     photo((30, 20)).convert("CMYK").save(tmp_path / "ink.jpg")
-    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
-    photo((30, 20)).save(tmp_path / "profile.jpg", icc_profile=lab)
-    photo((30, 20)).save(tmp_path / "profile.png", icc_profile=lab)
+    android = profile("Display P3 Gamut with sRGB Transfer", *P3)
+    photo((30, 20)).save(tmp_path / "android.jpg", icc_profile=android)
+    photo((30, 20)).save(tmp_path / "p3.png", icc_profile=profile("Display P3", *P3))
+    photo((30, 20)).save(tmp_path / "adobe.jpg", icc_profile=profile("Adobe RGB (1998)", *ADOBE))
+    photo((30, 20)).save(tmp_path / "adobe.webp", icc_profile=profile("Adobe RGB (1998)", *ADOBE))
+    profiled = dict.fromkeys(("android.jpg", "p3.png", "adobe.jpg", "adobe.webp"), "sRGB")
     alert = visit.page.locator(".sr-plan-alert")
-    for name, words in (("ink.jpg", "CMYK"), ("profile.jpg", "sRGB"), ("profile.png", "sRGB"), ("deep.png", "8 bits")):
+    for name, words in {"ink.jpg": "CMYK", **profiled, "deep.png": "8 bits"}.items():
         visit.choose(tmp_path / name)
         alert.filter(has_text=words).wait_for()
         assert words in visit.press("refused")

@@ -4,9 +4,25 @@
 const text = (bytes, from, length) => String.fromCharCode(...bytes.subarray(from, from + length));
 const view = (bytes) => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
-// The profile's text is ASCII or UTF-16, so zeros are left out.
-function namesSrgb(profile) {
-  return text(profile.filter((byte) => byte), 0, Math.min(profile.length, 4000)).toLowerCase().includes("srgb");
+const SRGB_RED = [0.436, 0.2225, 0.0139]; // X, Y, Z of the primary, as profiles have it
+
+// By its name, and by its red where it has one: Android's is "Display P3 Gamut with sRGB Transfer".
+function isSrgb(profile) {
+  // Text is ASCII or UTF-16, so zeros are left out.
+  const words = text(profile.filter((byte) => byte), 0, Math.min(profile.length, 4000)).toLowerCase();
+  return words.includes("srgb") && hasSrgbRed(profile);
+}
+
+function hasSrgbRed(profile) {
+  if (profile.length < 132) return true;
+  const data = view(profile);
+  const end = Math.min(profile.length - 11, 132 + 12 * data.getUint32(128));
+  for (let at = 132; at < end; at += 12) {
+    const red = data.getUint32(at + 4) + 8;
+    if (text(profile, at, 4) !== "rXYZ" || red + 12 > profile.length) continue;
+    return SRGB_RED.every((value, i) => Math.abs(data.getInt32(red + 4 * i) / 65536 - value) < 0.01);
+  }
+  return true;
 }
 
 async function inflate(bytes) {
@@ -26,7 +42,7 @@ async function png(bytes) {
     if (name !== "iCCP") continue;
     const chunk = bytes.subarray(at + 8, at + 8 + data.getUint32(at));
     const profile = await inflate(chunk.subarray(chunk.indexOf(0) + 2));
-    if (!namesSrgb(profile)) return { ...found, problem: "profile" };
+    if (!isSrgb(profile)) return { ...found, problem: "profile" };
   }
   return found;
 }
@@ -48,7 +64,7 @@ function jpeg(bytes) {
     }
     if (marker === 0xe2 && text(bytes, at + 4, 11) === "ICC_PROFILE") {
       const profile = bytes.subarray(at + 18, at + 2 + data.getUint16(at + 2));
-      if (bytes[at + 16] === 1 && !namesSrgb(profile)) found.problem = "profile";
+      if (bytes[at + 16] === 1 && !isSrgb(profile)) found.problem = "profile";
     }
   }
   return found;
@@ -59,7 +75,7 @@ function webp(bytes) {
   const found = { kind: "webp", grey: false };
   for (let at = 12; at + 8 <= bytes.length; ) {
     const length = data.getUint32(at + 4, true);
-    if (text(bytes, at, 4) === "ICCP" && !namesSrgb(bytes.subarray(at + 8, at + 8 + length))) found.problem = "profile";
+    if (text(bytes, at, 4) === "ICCP" && !isSrgb(bytes.subarray(at + 8, at + 8 + length))) found.problem = "profile";
     at += 8 + length + (length % 2);
   }
   return found;
@@ -76,7 +92,7 @@ function avif(bytes) {
   for (let at = head.indexOf("colr"); at > 0; at = head.indexOf("colr", at + 4)) {
     const kind = text(bytes, at + 4, 4);
     if (kind === "nclx" && ![1, 2].includes(bytes[at + 9])) return { ...found, problem: "profile" };
-    if (["prof", "rICC"].includes(kind) && !namesSrgb(bytes.subarray(at + 8, at + 4000))) {
+    if (["prof", "rICC"].includes(kind) && !isSrgb(bytes.subarray(at + 8, at + 4000))) {
       return { ...found, problem: "profile" };
     }
   }
