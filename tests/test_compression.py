@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from sr_model.imaging import images
-from sr_model.imaging.compression import webp_quantizer
+from sr_model.imaging.codecs.compression import webp_quantizer
 from sr_model.imaging.strength import find_strength
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from sr_model.imaging.png import COLOUR_TYPES, png_bytes
+from sr_model.imaging.codecs.png import COLOUR_TYPES, png_bytes
 
 
 def noise(mode: str, size: tuple[int, int]) -> Image.Image:

@@ -20,8 +20,8 @@ from PIL import ExifTags, Image, ImageChops, ImageCms, ImageFilter, ImageOps, Un
 from torch import Tensor
 
 from sr_model.errors import ImageError
-from sr_model.imaging.compression import QUANTIZER, TABLES, jpeg_tables, webp_quantizer
-from sr_model.imaging.png import COLOUR_TYPES, png_bytes
+from sr_model.imaging.codecs.compression import QUANTIZER, TABLES, jpeg_tables, webp_quantizer
+from sr_model.imaging.codecs.png import COLOUR_TYPES, png_bytes
 from sr_model.system.files import write_atomically
 
 Result = TypeVar("Result")

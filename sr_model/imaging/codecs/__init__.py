@@ -1,0 +1,1 @@
+"""Inside the files of single formats."""
