@@ -18,7 +18,7 @@ from sr_model.system import zero_gpu
 from sr_model.ui import cache, components, form, texts
 from sr_model.ui.components import refuse_addresses
 from sr_model.ui.examples import Example, load_examples
-from sr_model.ui.handlers import MAX_SECONDS, Handlers, idle, waiting
+from sr_model.ui.handlers import MAX_SECONDS, Handlers, waiting
 from sr_model.ui.limits import MAX_BYTES, BodyLimit
 from sr_model.ui.many.turns import Turns
 from sr_model.ui.serving import crowd, proxies
@@ -30,7 +30,6 @@ from sr_model.ui.words import WORD
 
 SLOT = "enlargement"  # all computation shares one slot: two jobs at once would each take twice as long
 WAIT = f"() => {json.dumps([waiting(), gr.update(visible=False), gr.update(visible=True)])}"
-CANCELLED = f"() => ({json.dumps(idle('cancelled', texts.CANCELLED)[0])})"
 # In the browser, which knows the address that people use.
 PUT_ADDRESS = """() => %s.replaceAll(
   "ADDRESS", ((window.gradio_config || {}).root || new URL(".", document.baseURI).href).replace(/\\/$/, "")
@@ -219,8 +218,6 @@ def _connect(parts: Parts, handlers: Handlers, turns: Turns) -> None:
     tried = parts.gallery.select(handlers.run_example, settings, [parts.picture, parts.reference, *outputs], **queued)
     many = [parts.many, *settings]
     worked = parts.many.select(turns.run, many, [parts.many, *outputs], trigger_mode="multiple", **queued)
-    # At once, so that the end of the work, which comes here too, is not taken for a failure.
-    parts.cancel.click(None, None, parts.status, js=CANCELLED, **quick)
     parts.cancel.click(handlers.cancelled, None, outputs, cancels=[pressed, tried, worked], **quick)
     for event in (pressed, tried, worked):
         event.failure(handlers.failed, parts.status, outputs, **quick)

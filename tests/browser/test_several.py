@@ -111,7 +111,7 @@ def test_cancel_and_go_on(visit: Visit, files: list[Path], tmp_path: Path, monke
     page.locator(".sr-row[data-state='done']").wait_for()
     page.keyboard.press("Escape")
     go_on.set()
-    assert visit.ended("cancelled") == "Cancelled."
+    visit.ended("cancelled")
     page.locator(".sr-queue-line", has_text="1 to enlarge").wait_for()
     assert rows(visit) == [("a.png", "done"), ("b.png", "waiting")]
     page.locator("#sr-run").focus()
