@@ -344,15 +344,52 @@ def test_webgpu_makes_the_same_picture(gpu_browser: Any, address: str, tmp_path:
     assert visit.errors == []
 
 
-def test_a_broken_adapter_falls_back_and_says_so(gpu_browser: Any, address: str) -> None:
-    """The work goes on by WebAssembly."""
+WRONG_NUMBERS = """
+import * as ort from "./ort.jspi.bundle.min.js?real";
+export const { env, Tensor } = ort;
+export const InferenceSession = {
+  async create(...given) {
+    const session = await ort.InferenceSession.create(...given);
+    const run = async (feeds) => {
+      const { output } = await session.run(feeds);
+      const data = (await output.getData()).map((value) => value + 2 / 255);
+      return { output: { getData: async () => data, dispose: () => output.dispose() } };
+    };
+    return { run, release: () => session.release() };
+  },
+};
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "body", "kind"),
+    [
+        ("*jspi.wasm.gz", "no program", "application/wasm"),
+        ("ort.jspi.bundle.min.js", WRONG_NUMBERS, "text/javascript"),
+    ],
+    ids=["broken", "wrong by two levels"],
+)
+def test_an_adapter_that_fails_is_given_up_for_webassembly(
+    gpu_browser: Any, address: str, tmp_path: Path, file: str, body: str, kind: str
+) -> None:
+    """Once and for all, whether it gives nothing or wrong numbers: the page says so, and the picture is right."""
     visit = Visit(gpu_browser, f"{address}?backend=webgpu")
-    visit.context.route(
-        "**/*jspi.wasm.gz", lambda route: route.fulfill(body=b"no program", content_type="application/wasm")
-    )
+    visit.context.route(f"**/{file}", lambda route: route.fulfill(body=body, content_type=kind))
+    asked: list[str] = []
+    visit.context.on("request", lambda request: asked.append(request.url))
+    visit.page.locator("#sr-preset input[value='nano']").check()
     said = use_device(visit)
     assert said.startswith("The graphics processor did not work here")
-    assert "WebAssembly" in said
-    visit.compare()
+    presets = visit.page.locator("#sr-preset input:enabled")
+    assert presets.evaluate_all("(all) => all.map((each) => each.value)") == ["nano"]
+    visit.page.locator(".sr-device", has_text="WebAssembly").wait_for()
+    photo((61, 40)).save(tmp_path / "small.png")
+    visit.choose(tmp_path / "small.png")
+    visit.task("Enlarge")
     assert visit.press() == "Done."
+    assert "WebAssembly" in visit.page.inner_text(".sr-line")
+    expected = Upscaler(tiny_model(), "cpu")(images.load(tmp_path / "small.png"))
+    assert furthest(visit.save(1, tmp_path), expected) <= 1
+    assert visit.page.inner_text(".sr-device").count("The graphics processor") == 1
+    assert len([url for url in asked if url.endswith("ort.jspi.bundle.min.js")]) == 1
     visit.context.close()

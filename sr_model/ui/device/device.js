@@ -127,9 +127,12 @@ export default function mount({ element, props, trigger, root: address }) {
   async function start() {
     if (!link) {
       link = new Link(address);
+      // The graphics processor has failed, and with it go the networks that need one.
       link.noted = (word) => {
         note = t(word);
         said.textContent = note;
+        backend = "wasm";
+        restrict();
       };
       local.file = (name, format, quality) => link.file(results.number(name), format, quality);
     }
