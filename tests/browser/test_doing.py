@@ -82,14 +82,16 @@ def test_networks_side_by_side(tab: Visit) -> None:
     tab.choose(CHELSEA)
     tab.task("Networks")
     networks = tab.page.locator("#sr-networks")
-    for label in networks.get_by_role("checkbox").all():
-        label.check()
+    for box in networks.get_by_role("checkbox").all():
+        box.uncheck()
+    for name in ("Classic", "Fast", "Fine", "Photos"):
+        networks.get_by_label(name).check()
     assert tab.press() == "Done."
-    assert [title for title, _ in tab.labels()] == ["Classic", "Fast", "Best", "Photos", "Reference"]
+    assert [title for title, _ in tab.labels()] == ["Classic", "Fast", "Fine", "Photos", "Reference"]
     rows = {row[0]: row[1:] for row in tab.scores()}
-    assert list(rows) == ["Bicubic", "Classic", "Fast", "Best", "Photos"]
-    assert all(rows[name][3].endswith(" s") for name in ("Fast", "Best", "Classic", "Photos"))
-    networks.get_by_label("Best").uncheck()
+    assert list(rows) == ["Bicubic", "Classic", "Fast", "Fine", "Photos"]
+    assert all(rows[name][3].endswith(" s") for name in ("Fast", "Fine", "Classic", "Photos"))
+    networks.get_by_label("Fine").uncheck()
     networks.get_by_label("Photos").uncheck()
     networks.get_by_label("Classic").uncheck()
     assert "2 to 4 different networks" in tab.press("refused")
@@ -123,7 +125,7 @@ def test_the_strength_of_repair(tab: Visit, tmp_path: Path) -> None:
     found = stamp.inner_text().split(" · ")[1]
     assert strength.locator("output").inner_text().replace(" ", "") == found != "0%"
     tab.page.get_by_label("Cleanly").check()
-    tab.page.locator("#sr-preset").get_by_label("Best").check()
+    tab.page.locator("#sr-preset").get_by_label("Fine").check()
     assert not strength.is_visible()
     tab.task("Enlarge")
 

@@ -240,8 +240,8 @@ def test_a_result_of_other_settings_says_so(tab: Visit) -> None:
     """Choosing another network marks what is shown as the former one's; choosing it again takes the mark off."""
     presets = tab.page.locator("#sr-preset")
     presets.get_by_label("Fast").check()
-    assert "other settings (Best 2x)" in tab.page.inner_text(".sr-stale")
-    presets.get_by_label("Best").check()
+    assert "other settings (Fine 2x)" in tab.page.inner_text(".sr-stale")
+    presets.get_by_label("Fine").check()
     assert tab.page.inner_text(".sr-stale") == ""
 
 
@@ -258,7 +258,7 @@ def test_what_exceeds_a_limit_says_so_before_the_button(tab: Visit, tmp_path: Pa
     tab.page.locator(".sr-plan-text", has_text="8000×8000").wait_for()
     assert tab.page.get_by_label("2x").is_checked()
     assert not alert.is_visible()
-    presets.get_by_label("Best").check()
+    presets.get_by_label("Fine").check()
 
 
 def test_the_inside_of_the_network_is_a_press_away(tab: Visit) -> None:

@@ -166,7 +166,7 @@ def test_the_scales_follow_the_preset(tab: Visit) -> None:
     assert tab.labels()[1] == ("Autoencoder", "450x300")
     assert tab.page.locator(".sr-stamp").inner_text() == "Fast 3x"
     assert tab.page.locator(".sr-saving option").nth(1).get_attribute("value") == "chelsea-nano-x3.png"
-    tab.page.locator("#sr-preset").get_by_label("Best").check()
+    tab.page.locator("#sr-preset").get_by_label("Fine").check()
     scales.nth(2).wait_for(state="detached")
     assert tab.page.get_by_label("2x").is_checked()
 
@@ -230,7 +230,7 @@ def test_every_control_has_a_name_and_can_be_reached(visit: Visit) -> None:
         "Remove",
         "Compare",
         "2x",
-        "Best",
+        "Fine",
         "Zoom in",
         "Fit",
         "Side by side",
