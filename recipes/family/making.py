@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from sr_model.errors import DataError
 from sr_model.imaging import images
 
 MARGIN = 8  # low-resolution pixels around a patch, as degradation looks past its border
+Mode = Literal["r", "r+", "w+"]
 KINDS = ("heavy", "light")
 SIDES = {1: 64, 2: 64, 3: 48, 4: 48}  # of the low patches, by scale
 
@@ -26,12 +28,12 @@ class Store:
     folder: Path
     count: int
 
-    def low(self, kind: str, scale: int, mode: str = "r+") -> np.ndarray:
+    def low(self, kind: str, scale: int, mode: Mode = "r+") -> np.ndarray:
         """(count, P, P, 4) uint8; the last channel is 0."""
         side = SIDES[scale]
         return np.memmap(self.folder / f"{kind}-{scale}.low", np.uint8, mode, shape=(self.count, side, side, 4))
 
-    def place(self, kind: str, scale: int, mode: str = "r+") -> np.ndarray:
+    def place(self, kind: str, scale: int, mode: Mode = "r+") -> np.ndarray:
         """(count, 2) int64: where the high patch begins in `photos`, and its photo's width; 0 until it is made."""
         return np.memmap(self.folder / f"{kind}-{scale}.place", np.int64, mode, shape=(self.count, 2))
 

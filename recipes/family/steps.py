@@ -58,7 +58,7 @@ class Optimizer:
             torch._foreach_lerp_(means, rows, 1 - MOMENTUM)
             steps = _orthogonal(torch.stack(torch._foreach_lerp(rows, means, MOMENTUM))).float()
             steps = steps * (self.rate * (0.2 * math.sqrt(max(rows[0].shape))))
-            torch._foreach_sub_([_rows(kernel) for kernel in kernels], list(steps.unbind()))
+            torch._foreach_add_([_rows(kernel) for kernel in kernels], steps.unbind(), alpha=-1)
 
     def _adam(self) -> None:
         gradients = [_gradient(p) for p in self.others]
@@ -71,7 +71,7 @@ class Optimizer:
         torch._foreach_add_(sizes, EPS)
         steps = torch._foreach_div(self.means, sizes)
         torch._foreach_mul_(steps, self.rate / (1 - BETAS[0] ** self.count))
-        torch._foreach_sub_(self.others, steps)
+        torch._foreach_add_(list[Tensor](self.others), steps, alpha=-1)
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:
@@ -124,7 +124,7 @@ class Trainer:
         before = [p.detach().clone() for p in self.optimizer.parameters]
         self._draw()
         if self.rate.is_cuda:
-            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            stream = torch.cuda.Stream()
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
                 for _ in range(3):
@@ -184,7 +184,7 @@ class Trainer:
         with torch.autocast(low.device.type, torch.bfloat16, cache_enabled=False):
             added = self.network.body(low)
         loss = self._loss(self.enlarging @ low @ self.enlarging.T + added.float(), high)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self.optimizer.step()
         with torch.no_grad():
             ahead = torch._foreach_sub([p.detach() for p in self.optimizer.parameters], self.average)
