@@ -49,7 +49,7 @@ def test_five_panels_and_five_of_a_detail(desk: Handlers, photo: Image.Image) ->
         "input",
         "bicubic",
         "latent",
-        "Best 2x output",
+        "Fine 2x output",
         "ground truth",
     ]
     truth = np.asarray(opened(found["rows"][0][-1]).convert("RGB")).astype(int)

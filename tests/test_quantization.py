@@ -95,15 +95,15 @@ def test_coarser_steps_would_show() -> None:
 def test_engines_agree_on_8_bits(preset: str, scale: int, photo: Image.Image) -> None:
     """But for values on the edge between two of the 256 levels, which fall to either side, again in each layer.
 
-    A value within the network is part of the more pixels the larger the scale is.
+    A value within the network is part of the more pixels the larger the scale is, and the more layers follow it.
     """
     first, second = (
         np.asarray(Upscaler.from_preset(preset, scale, "cpu", engine=engine)(photo)).astype(int)
         for engine in ("torch", "openvino")
     )
     difference = np.abs(first - second)
-    assert (difference > 3).mean() < 1e-6
-    assert (difference > 1).mean() < scale * 5e-4
+    assert (difference > 3).mean() < 3e-6
+    assert (difference > 1).mean() < scale * 1e-3
 
 
 @pytest.mark.parametrize(("preset", "scale"), SHIPPED)

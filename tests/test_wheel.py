@@ -111,7 +111,7 @@ def test_requirements_txt_is_the_core_with_app_and_train() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     parts = [project["dependencies"], extras.pop("app"), extras.pop("train")]
-    asked = sorted(str(Requirement(line)) for part in parts for line in part)
+    asked = sorted({str(Requirement(line)) for part in parts for line in part})
     lines = (line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
     assert asked == sorted(str(Requirement(line)) for line in lines if line)
     assert len(asked) == len({Requirement(line).name for line in asked})

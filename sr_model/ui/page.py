@@ -30,6 +30,9 @@ from sr_model.ui.words import WORD
 
 SLOT = "enlargement"  # all computation shares one slot: two jobs at once would each take twice as long
 WAIT = f"() => {json.dumps([waiting(), gr.update(visible=False), gr.update(visible=True)])}"
+# The end of cancelled work is reported as a failure, sometimes before the server has answered Cancel itself.
+CANCEL = "() => { window.srCancelled = Date.now(); return []; }"
+UNLESS_CANCELLED = "(status) => (Date.now() - (window.srCancelled || 0) < 10000 ? { kind: 'cancelled' } : status)"
 # In the browser, which knows the address that people use.
 PUT_ADDRESS = """() => %s.replaceAll(
   "ADDRESS", ((window.gradio_config || {}).root || new URL(".", document.baseURI).href).replace(/\\/$/, "")
@@ -218,9 +221,9 @@ def _connect(parts: Parts, handlers: Handlers, turns: Turns) -> None:
     tried = parts.gallery.select(handlers.run_example, settings, [parts.picture, parts.reference, *outputs], **queued)
     many = [parts.many, *settings]
     worked = parts.many.select(turns.run, many, [parts.many, *outputs], trigger_mode="multiple", **queued)
-    parts.cancel.click(handlers.cancelled, None, outputs, cancels=[pressed, tried, worked], **quick)
+    parts.cancel.click(handlers.cancelled, None, outputs, cancels=[pressed, tried, worked], js=CANCEL, **quick)
     for event in (pressed, tried, worked):
-        event.failure(handlers.failed, parts.status, outputs, **quick)
+        event.failure(handlers.failed, parts.status, outputs, js=UNLESS_CANCELLED, **quick)
     parts.many.input(turns.look, many, parts.many, trigger_mode="always_last", **quick)
     parts.inside.select(handlers.inside, [parts.inside, parts.picture, *settings], parts.inside, **queued)
     # What the visitor's own device does stays in the browser.

@@ -199,7 +199,6 @@ def profile(name: str, *primaries: tuple[float, float, float]) -> bytes:
 
 
 P3 = (0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841)
-ADOBE = (0.6097, 0.3111, 0.0195), (0.2053, 0.6257, 0.0609), (0.1492, 0.0632, 0.7446)
 
 
 def test_what_browsers_cannot_keep_is_offered_on_the_server(visit: Visit, tmp_path: Path) -> None:
@@ -209,12 +208,8 @@ def test_what_browsers_cannot_keep_is_offered_on_the_server(visit: Visit, tmp_pa
     photo((30, 20)).convert("CMYK").save(tmp_path / "ink.jpg")
     android = profile("Display P3 Gamut with sRGB Transfer", *P3)
     photo((30, 20)).save(tmp_path / "android.jpg", icc_profile=android)
-    photo((30, 20)).save(tmp_path / "p3.png", icc_profile=profile("Display P3", *P3))
-    photo((30, 20)).save(tmp_path / "adobe.jpg", icc_profile=profile("Adobe RGB (1998)", *ADOBE))
-    photo((30, 20)).save(tmp_path / "adobe.webp", icc_profile=profile("Adobe RGB (1998)", *ADOBE))
-    profiled = dict.fromkeys(("android.jpg", "p3.png", "adobe.jpg", "adobe.webp"), "sRGB")
     alert = visit.page.locator(".sr-plan-alert")
-    for name, words in {"ink.jpg": "CMYK", **profiled, "deep.png": "8 bits"}.items():
+    for name, words in {"ink.jpg": "CMYK", "android.jpg": "sRGB", "deep.png": "8 bits"}.items():
         visit.choose(tmp_path / name)
         alert.filter(has_text=words).wait_for()
         assert words in visit.press("refused")

@@ -22,6 +22,7 @@ export default function mount({ element, props, trigger, watch, upload, root: ad
   let refused = []; // rows of files that were not sent
   let wanted = false; // the button was pressed before all files were there
   let working = false;
+  let turn = 0; // of the server's work, the last whose rest was asked for
   translate(root);
   for (const kind of props.formats) {
     const option = make("option", "", NAMES[kind]);
@@ -84,6 +85,7 @@ export default function mount({ element, props, trigger, watch, upload, root: ad
     sent = null;
     refused = [];
     wanted = false;
+    turn = 0;
     root.hidden = true;
   }
 
@@ -132,9 +134,14 @@ export default function mount({ element, props, trigger, watch, upload, root: ad
 
   watch("value", () => {
     const value = props.value;
-    if (root.hidden || !value || value.ask !== ask || !value.rows) return;
+    // Gradio gives the last value of a turn once more at its end, which can be after the next request: that one then goes
+    // out with the old value. So what is of the same files is not told by `ask`, and a turn is gone on from only once.
+    const own = sent && sent.id && value && value.id === sent.id;
+    if (root.hidden || !value || !value.rows || !(own || value.ask === ask)) return;
+    if (value.turn < turn || (value.again && value.turn === turn)) return;
     sent = value;
     if (value.again && working) {
+      turn = value.turn;
       working = false; // others have their turn, and then the rest of these
       work();
       return;

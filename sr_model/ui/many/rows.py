@@ -52,6 +52,7 @@ class Queue:
     session: str
     rows: list[Row]
     made: str = ""
+    turns: int = 0  # how often work on it has begun
     born: float = field(default_factory=time.monotonic)
 
     def items(self, output: Output) -> list[Item]:
@@ -64,7 +65,8 @@ class Queue:
         return [Path(row.record.target) for row in self.rows if row.record and row.record.status == "done"]
 
     def begin(self, made: str) -> None:
-        """Results of other settings make room for those of these."""
+        """A turn of work begins. Results of other settings make room for those of these."""
+        self.turns += 1
         if made == self.made:
             return
         for path in self.results():

@@ -82,7 +82,7 @@ class Turns:
             queue = self.queues.get(value.get("id") if isinstance(value, dict) else None)
             plan = self._plan(queue, value, controls)
             queue.begin(plan.stamp)
-            same = {"ask": value.get("ask"), "format": plan.output.format, "note": ""}
+            same = {"ask": value.get("ask"), "format": plan.output.format, "note": "", "turn": queue.turns}
             for rows, updates in self._work(queue, plan, session_of(request)):
                 yield {**rows, **same} if rows else gr.skip(), *updates
         except SRError as error:
