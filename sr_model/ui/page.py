@@ -29,8 +29,12 @@ from sr_model.ui.upscalers import Upscalers
 from sr_model.ui.words import WORD
 
 SLOT = "enlargement"  # all computation shares one slot: two jobs at once would each take twice as long
-WAIT = f"() => {json.dumps([waiting(), gr.update(visible=False), gr.update(visible=True)])}"
-# The end of cancelled work is reported as a failure, sometimes before the server has answered Cancel itself.
+# The end of cancelled work is reported as a failure, sometimes before the server has answered Cancel itself; what fails
+# after work was begun anew is that.
+WAIT = (
+    "() => { window.srCancelled = 0; return "
+    f"{json.dumps([waiting(), gr.update(visible=False), gr.update(visible=True)])}; }}"
+)
 CANCEL = "() => { window.srCancelled = Date.now(); return []; }"
 UNLESS_CANCELLED = "(status) => (Date.now() - (window.srCancelled || 0) < 10000 ? { kind: 'cancelled' } : status)"
 # In the browser, which knows the address that people use.
