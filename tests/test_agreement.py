@@ -1,13 +1,18 @@
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from sr_model.imaging.agreement import MARGIN, TOLERANCE, WINDOW, agreeing
+from sr_model.imaging import images
+from sr_model.imaging.agreement import MARGIN, TOLERANCE, WINDOW, agreeing, decibels, deviation
+from sr_model.imaging.images import Picture
 from sr_model.imaging.resampling import bicubic, bicubic_times
 from sr_model.imaging.tiles import tiled
+from sr_model.inference.upscaler import enlarge_bicubic
 
-SMALL = torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(0))
+SMALL = 0.2 + 0.6 * torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(0))  # nothing is cut off
 
 
 def shrunk(large: Tensor) -> Tensor:
@@ -31,6 +36,14 @@ def test_means_become_those_of_the_picture(scale: int) -> None:
     large[:, 2] += torch.linspace(0, 6 / 255, large.shape[-1])
     means = F.avg_pool2d(shrunk(agreeing(large, smooth, 1.0)) - smooth, WINDOW, 1)
     assert means.abs().max() < 0.3 / 255
+
+
+def test_what_is_beyond_white_does_not_count() -> None:
+    """Overshoots are cut off in the file, so nothing is taken away from the paper around them for their sake."""
+    paper = torch.ones_like(SMALL)
+    large = bicubic_times(paper, 2)
+    large[..., 30:32, :] += 0.5
+    assert torch.allclose(agreeing(large, paper, 1.0), torch.ones_like(large), atol=1e-6)
 
 
 def test_a_single_pixel_is_moved_within_the_tolerance() -> None:
@@ -65,3 +78,25 @@ def test_tiles_see_what_the_whole_sees() -> None:
     whole = function(both)
     for region, part, _ in tiled(function, both, 32, MARGIN + 4, 1):
         assert torch.allclose(part, (region * 2).of(whole), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["L", "RGB", "RGBA", "I;16"])
+def test_the_agreement_of_every_kind_of_picture(photo: Image.Image, kind: str) -> None:
+    """Equal pictures agree fully, what bicubic enlarges nearly; a result 10 levels lighter is off by as much."""
+    image = Image.fromarray(np.asarray(photo.convert("L"), np.uint16) * 257) if kind == "I;16" else photo.convert(kind)
+    small = images.from_pil(image)
+    assert decibels(deviation(small, small)) == 80
+    large = enlarge_bicubic(small, 2)
+    off = deviation(large, small)
+    assert off.shape == small.pixels.shape[:2]
+    assert 40 < decibels(off) < 80
+    ten = 10 * (np.iinfo(small.pixels.dtype).max // 255)
+    lighter = deviation(Picture(large.pixels // 2 + ten), Picture(small.pixels // 2))
+    assert lighter.mean() == pytest.approx(10 * 219 / 255, abs=0.5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 30), (7, 5)])
+def test_tiny_pictures_have_an_agreement(size: tuple[int, int]) -> None:
+    """Down to one pixel."""
+    small = Picture(np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8))
+    assert 20 < decibels(deviation(enlarge_bicubic(small, 4), small)) <= 80

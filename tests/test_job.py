@@ -22,11 +22,13 @@ from sr_model.bulk.outputs import Output
 from sr_model.bulk.records import Record
 from sr_model.commands.main import main
 from sr_model.errors import FullError
+from sr_model.imaging import images
+from sr_model.imaging.agreement import decibels, deviation
 from sr_model.imaging.images import open_image
 from sr_model.inference.batches import Tick
 from sr_model.models import weights
 from sr_model.networks import Network
-from tests.conftest import tiny_model
+from tests.conftest import save_mixed, tiny_model
 
 
 @pytest.fixture
@@ -148,6 +150,34 @@ def many(folder: Path, photo: Image.Image, count: int) -> list[str]:
     for i in range(count):
         photo.crop((i, i, 60 + i, 50 + i)).save(folder / f"{i:03}.png")
     return [f"{i:03}.png" for i in range(count)]
+
+
+def test_a_report_says_how_well_results_agree(tmp_path: Path, photo_folder: Path, photo: Image.Image) -> None:
+    """In dB, of files, animations and shards' members; with mixed weights also how strongly each was repaired."""
+    save_mixed("photo", tmp_path / "weights")
+    photo.crop((0, 0, 90, 70)).save(photo_folder / "e.jpg", quality=30)
+    frames = [photo.crop((left, 0, left + 64, 48)) for left in (0, 200)]
+    frames[0].save(photo_folder / "f.webp", save_all=True, append_images=frames[1:], lossless=True)
+    with tarfile.open(photo_folder / "g.tar", "w") as shard:
+        shard.add(photo_folder / "a.png", "a.png")
+    report, out = tmp_path / "report", tmp_path / "out"
+    options = ["--preset", "photo", "--weights", str(tmp_path / "weights"), "--device", "cpu", "--engine", "torch"]
+    command = ["upscale", str(photo_folder), str(out), "--format", "webp", "--report", str(report), *options]
+    for more in ([], ["--glob", "*.tar"]):
+        assert main([*command, *more]) == 0
+        records = {Path(line["source"]).name: line for line in map(json.loads, report.read_text().splitlines())}
+        made = {name: record for name, record in records.items() if record["result_size"]}
+        assert set(made) == ({"a.png"} if more else {"a.png", "b.png", "c.png", "d.png", "e.jpg", "f.webp"})
+        for name, record in made.items():
+            assert 5 < record["agreement"] < 80
+            assert record["seconds"].keys() == {"load", "network", "measure", "save"}
+            assert (record["strength"] > 0.5) == (name == "e.jpg")
+        result, source = images.load(out / "a.webp"), images.load(photo_folder / "a.png")
+        if not more:
+            assert made["a.png"]["agreement"] == round(decibels(deviation(result, source)), 2)
+    assert main([*command, "--glob", "*.png"]) == 0
+    skipped = map(json.loads, report.read_text().splitlines())
+    assert {(line["status"], line["agreement"]) for line in skipped} == {("skipped", None)}
 
 
 @pytest.mark.long

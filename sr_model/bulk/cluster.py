@@ -28,18 +28,18 @@ class Worker:
     """What runs in an actor: a network, and the journal that it shares with all others by files."""
 
     def __init__(
-        self, network: Network, options: dict[str, Any], out: str, output: Output, run: str, threads: int
+        self, network: Network, options: dict[str, Any], out: str, output: Output, run: str, threads: int, measure: bool
     ) -> None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
         self._upscaler = Upscaler(network, **options)
-        self._out, self._output = out, output
+        self._out, self._output, self._measure = out, output, measure
         self._journal = Journal(out, run)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         """Records, as JSON, of items, as JSON. What another actor has done before it was killed is not done again."""
         self._journal.refresh()
         items = [Item(**json.loads(text)) for text in batch["item"]]
-        processing = Processing(self._upscaler, self._out, self._output, self._journal)
+        processing = Processing(self._upscaler, self._out, self._output, self._journal, measure=self._measure)
         lines = []
         try:
             with closing(self._journal):
@@ -74,6 +74,7 @@ def run(job: Job, upscaler: Upscaler, options: dict[str, Any], address: str, wor
                 "output": job.output,
                 "run": Journal(job.out).run,
                 "threads": max(1, int(resources["num_cpus"])),
+                "measure": job.measure,
             },
             "compute": ray.data.ActorPoolStrategy(size=count),
             "batch_size": BATCH,

@@ -38,6 +38,7 @@ class Job:
     journal: bool = True
     budget: int = BUDGET  # bytes of pictures that have been read and are not yet written
     write: Callable[[str, bytes], None] = storage.write  # a result, whole or not at all
+    measure: bool = False  # whether records say how well each result agrees with its source
 
     def run(self, upscaler: Upscaler, wait: Callable[[], None] = lambda: None) -> Iterator[Record]:
         """Yield what has become of each item, in order; see `steps`."""
@@ -51,7 +52,7 @@ class Job:
         tile. `wait` is called where another job has to end first; it may raise.
         """
         with self.lock(wait), closing(Journal(self.out)) if self.journal else nullcontext() as journal:
-            processing = Processing(upscaler, self.out, self.output, journal, self.budget, self.write)
+            processing = Processing(upscaler, self.out, self.output, journal, self.budget, self.write, self.measure)
             yield from process(self.items(), processing)
 
     def lock(self, wait: Callable[[], None]) -> AbstractContextManager[None]:

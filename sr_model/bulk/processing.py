@@ -4,7 +4,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sr_model.bulk import outputs, storage
@@ -12,6 +12,7 @@ from sr_model.bulk.journal import Journal, is_intact
 from sr_model.bulk.outputs import Content, Output
 from sr_model.bulk.records import Item, Record, settings_id
 from sr_model.errors import FullError, SRError
+from sr_model.imaging import agreement
 from sr_model.imaging.images import Picture
 from sr_model.inference.batches import Stream, Tick, default_batch, enlarge_all
 from sr_model.inference.devices import available_cpus
@@ -30,6 +31,7 @@ class Task:
     read: Callable[[], bytes] | None = None  # where it is no file of its own
     record: Record | None = None
     content: Content | None = None
+    sources: list[Picture] = field(default_factory=list)  # what agreement is measured with
 
 
 class Processing:
@@ -43,7 +45,10 @@ class Processing:
         journal: Journal | None = None,
         budget: int = BUDGET,
         write: Callable[[str, bytes], None] = storage.write,
+        measure: bool = False,
     ) -> None:
+        """With `measure`, records say how strongly a picture was repaired and how well the result agrees with it."""
+        self.measure = measure
         self.upscaler, self.out, self.output, self.journal, self.budget = upscaler, out, output, journal, budget
         self._write = write
         self._settings: dict[str, dict[str, Any]] = {}  # by ending
@@ -96,6 +101,8 @@ class Processing:
         task.record = replace(task.record, size=task.content.size, frames=len(pictures), seconds=seconds)
         if task.content.direct:
             return Finished(self._save(task, Pictures(pictures)))
+        if self.measure:
+            task.sources = list(pictures)
         return pictures
 
     def _done(self, task: Task, **identity: str) -> Record | None:
@@ -113,7 +120,6 @@ class Processing:
         return replace(record, status="skipped", reason="It is done: same content, same settings.")
 
     def _save(self, task: Task, made: Pictures) -> Record:
-        begin = time.perf_counter()
         record, content = task.record, task.content
         assert record is not None, "it has been loaded"
         assert content is not None, "it has been loaded"
@@ -121,6 +127,8 @@ class Processing:
             return replace(record, reason=str(made.error))
         scale = self.upscaler.scale
         try:
+            record = self._measured(record, task, made.pictures)
+            begin = time.perf_counter()
             data = outputs.encode(content, made.pictures, self.output, scale)
             made.pictures.clear()
             record = replace(
@@ -141,6 +149,17 @@ class Processing:
         except SRError as error:
             return replace(record, status="refused", reason=str(error))
         return record
+
+    def _measured(self, record: Record, task: Task, results: list[Picture]) -> Record:
+        if not task.sources:
+            return record
+        begin = time.perf_counter()
+        pairs = zip(results, task.sources, strict=True)
+        least = min(agreement.decibels(agreement.deviation(*pair)) for pair in pairs)
+        strength = self.upscaler.strength_of(task.sources[0]) if self.upscaler.is_mixed else None
+        task.sources.clear()
+        seconds = record.seconds | {"measure": time.perf_counter() - begin}
+        return replace(record, strength=strength, agreement=round(least, 2), seconds=seconds)
 
 
 class Gate:

@@ -30,6 +30,8 @@ class Record:
     size: tuple[int, int] | None = None  # (width, height) of what was read
     result_size: tuple[int, int] | None = None
     frames: int = 1
+    strength: float | None = None  # 0 to 1, of its first frame, where the weights are mixed; only if it was asked for
+    agreement: float | None = None  # dB, of the frame that agrees least with its source; only if it was asked for
     bytes_in: int = 0
     bytes_out: int = 0
     sha256_in: str = ""

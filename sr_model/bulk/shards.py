@@ -124,7 +124,8 @@ def _enlarge(path: Path, item: Item, stage: Path, processing: Processing) -> Ite
                 yield task
 
     with closing(Journal(str(stage))) as journal:
-        inner = Processing(processing.upscaler, str(stage), processing.output, journal, processing.budget)
+        upscaler, output, measure = processing.upscaler, processing.output, processing.measure
+        inner = Processing(upscaler, str(stage), output, journal, processing.budget, measure=measure)
         yield from inner.run(tasks())
 
 

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     if storage.ending(options.input) in clips.SUFFIXES:
         return _video(options, output)
-    job = _job(options, output)
+    job = replace(_job(options, output), measure=bool(options.report))
     upscaler = load_upscaler(options)
     if options.dry_run:
         print(plan(job, upscaler).text())

@@ -1,8 +1,14 @@
-"""A guard: a result that is shrunk back must be the picture that it was made of, but for what compression explains."""
+"""A result, shrunk back, is the picture that it was made of, but for what compression explains: a guard, a measure."""
 
+import numpy as np
+import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from sr_model.imaging import images
+from sr_model.imaging.images import Picture
+from sr_model.imaging.metrics import psnr
 from sr_model.imaging.resampling import bicubic, bicubic_times
 
 WINDOW = 17  # pixels of the small picture: two blocks of a JPEG, whose means are off by a level or two of their own
@@ -16,10 +22,35 @@ def agreeing(large: Tensor, small: Tensor, strength: float) -> Tensor:
     """The result (N, 3, s * H, s * W), corrected where, shrunk back, it is not the picture (N, 3, H, W) in [0, 1].
 
     Means over WINDOW x WINDOW pixels become those of the picture, so colours do not drift; single pixels are moved
-    back to within the tolerance of the strength, 0 to 1.
+    back to within the tolerance of the strength, 0 to 1. What lies beyond black and white is cut off first, as it is in
+    the file: on white paper the overshoots beside letters would otherwise hide that the mean has become darker.
     """
+    large = large.clamp(0, 1)
     missing = small - bicubic(large, (small.shape[-2], small.shape[-1]))
     means = F.avg_pool2d(missing, WINDOW, stride=1, padding=WINDOW // 2, count_include_pad=False)
     most = (TOLERANCE[0] + (TOLERANCE[1] - TOLERANCE[0]) * strength) / 255
     rest = missing - means
     return large + bicubic_times(means + rest - rest.clamp(-most, most), large.shape[-1] // small.shape[-1])
+
+
+def deviation(large: Picture, small: Picture) -> np.ndarray:
+    """(H, W) float32: by how many levels of luma (BT.601, 16 to 235) a result is off from the picture (W, H) it is of.
+
+    It is shrunk back by antialiased bicubic (a = -0.5); alpha is laid on white.
+    """
+    shrunk = _flat(large).resize(small.size, Image.Resampling.BICUBIC)
+    return _luma(shrunk) - _luma(_flat(small))
+
+
+def decibels(off: np.ndarray) -> float:
+    """PSNR of a `deviation`, at most 80: the agreement of a result with its picture."""
+    x = torch.from_numpy(off)
+    return psnr(x, torch.zeros_like(x))
+
+
+def _flat(picture: Picture) -> Image.Image:
+    return images.to_pil(Picture(images.without_alpha(picture).pixels))  # 8-bit RGB
+
+
+def _luma(image: Image.Image) -> np.ndarray:
+    return np.asarray(image, np.float32) @ np.array([65.481, 128.553, 24.966], np.float32) / 255 + 16
