@@ -3,15 +3,18 @@ import io
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from sr_model import Upscaler
 from sr_model.errors import ConfigError
 from sr_model.imaging import images
+from sr_model.imaging.agreement import decibels, deviation
 from sr_model.imaging.images import Picture
 from sr_model.imaging.strength import LUMA, MOST_FOR_LUMA, find_strength, jpeg_quality, jpeg_traces, noise_level
 from sr_model.inference.mixing import STEPS
+from sr_model.inference.upscaler import enlarge_bicubic
 from sr_model.models import weights
+from tests.conftest import EXAMPLES
 
 pytestmark = pytest.mark.long
 
@@ -130,13 +133,58 @@ def test_results_do_not_carry_the_tables(small: Image.Image) -> None:
     assert Upscaler.from_preset("nano", 2)(saved(small, 50)).jpeg_tables == ()
 
 
-def test_colours_do_not_drift(small: Image.Image) -> None:
-    """The mean of each channel is the picture's within 0.2 levels, whatever the strength."""
-    for strength in (0.5, 1.0):
-        upscaler = Upscaler.from_preset("photo", 4, strength=strength)
-        for picture in (saved(small, 30), saved(small, 80)):
-            drift = upscaler(picture).pixels.mean((0, 1)) - picture.pixels.mean((0, 1))
-            assert np.abs(drift).max() <= 0.2
+def written() -> Image.Image:
+    """A screenshot, as far as text and flat colours go."""
+    image = Image.new("RGB", (200, 90), (250, 250, 252))
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, 200, 24), fill=(38, 84, 160))
+    draw.text((8, 4), "Settings - Network", font=ImageFont.load_default(14), fill="white")
+    draw.text((8, 36), "The quick brown fox", font=ImageFont.load_default(13), fill=(30, 30, 30))
+    draw.text((8, 60), "0123456789 il1| (red)", font=ImageFont.load_default(12), fill=(200, 0, 0))
+    return image
+
+
+def shrunk_example(name: str) -> Image.Image:
+    with Image.open(EXAMPLES / name) as image:
+        return image.convert("RGB").resize((200, 150), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="module")
+def repairing() -> Upscaler:
+    return Upscaler.from_preset("photo", 2)
+
+
+@pytest.mark.parametrize("name", ["astronaut.png", "coffee.png", "flower.jpg", "text"])
+def test_what_is_repaired_agrees_with_the_picture(repairing: Upscaler, name: str) -> None:
+    """Within what compression explains: shrunk back it is as near to the file as what was there before it.
+
+    It is also nearer to that than bicubic is. At every strength the mean of each channel stays within 0.2 levels; only
+    the parent itself, like bicubic, misses that on white paper, where its overshoots are cut off.
+    """
+    before = written() if name == "text" else shrunk_example(name)
+    true = images.from_pil(before)
+    for quality in (75, 40):
+        low = saved(before, quality)
+        explained = decibels(deviation(low, true))
+        for strength in (0, 0.25, 0.5, 0.75, 1):
+            result = repairing.at(strength)(low)
+            drift = result.pixels.mean((0, 1)) - low.pixels.mean((0, 1))
+            assert np.abs(drift).max() <= (0.2 if strength or name != "text" else 0.5)
+            assert decibels(deviation(result, low)) > explained - 1
+        plain = decibels(deviation(enlarge_bicubic(low, 2), true))
+        assert decibels(deviation(repairing(low), true)) > plain
+
+
+@pytest.mark.parametrize("level", [(0, 0, 0), (128, 128, 128), (255, 255, 255), (200, 40, 90)])
+def test_flat_areas_stay_flat(repairing: Upscaler, level: tuple[int, int, int]) -> None:
+    """One colour is that colour, from a PNG and from a JPEG, at every strength; at the borders nearly."""
+    flat = Image.new("RGB", (72, 56), level)
+    for low in (images.from_pil(flat), saved(flat, 40)):
+        for strength in (0, 0.5, 1):
+            result = repairing.at(strength)(low)
+            off = np.abs(result.pixels.astype(int) - low.pixels[0, 0])
+            assert off.max() <= 8
+            assert off[18:-18, 18:-18].max() == 0
 
 
 def test_what_was_repaired_is_the_same_in_tiles(photo: Image.Image) -> None:

@@ -123,6 +123,9 @@ def test_without_a_reference_there_are_two_panes_and_no_numbers(desk: Handlers, 
     assert [pane["name"] for pane in viewer["panes"]] == ["small-bicubic-x2.png", "small-nano-x2.png"]
     assert viewer["columns"] == ["agreement"]
     assert viewer["note"] == "no_reference"
+    assert [bar["kind"] for bar in viewer["bars"]] == ["added", "off"]
+    assert [list(pane["maps"]) for pane in viewer["panes"]] == [["off"], ["added", "off"]]
+    assert Image.open(viewer["panes"][1]["maps"]["off"]["path"]).size == (5, 7)
 
 
 @pytest.mark.parametrize("size", [(10, 14), (11, 14), (12, 16)])

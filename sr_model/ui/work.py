@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,12 +64,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Pane:
-    """A picture of the result, its title, the name that its download has, and where it differs (`maps.difference`)."""
+    """A picture of the result, its title, the name that its download has, and maps of it by `maps.KINDS`."""
 
     title: str
     picture: Picture  # as its file holds it
     file_name: str
-    difference: np.ndarray | None = None
+    maps: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,9 @@ def perform(
     by_bicubic = step.bicubic if step.bicubic.size == size else _bicubic(low, size)
     pictures = {plain: as_shown(by_bicubic), AUTOENCODER: as_shown(fitting.fit(step.result, size))}
     yield finishing
-    differences = {AUTOENCODER: maps.difference(pictures[AUTOENCODER], pictures[plain])}
-    spot = maps.greatest(differences[AUTOENCODER])
+    added = maps.difference(pictures[AUTOENCODER], pictures[plain])
+    spot = maps.greatest(added)
+    drawn: dict[str, dict[str, np.ndarray]] = {plain: {}, AUTOENCODER: {} if reference else {maps.ADDED: added}}
     scores: list[Score] = []
     agreements: list[Agreement] = []
     if reference is not None:
@@ -122,14 +123,13 @@ def perform(
         yield finishing
         if reference is not None:
             scores.append(judging.judge(title, pictures[title], pictures[REFERENCE], job.times))
-            differences[title] = maps.difference(pictures[title], pictures[REFERENCE])
+            drawn[title][maps.ERROR] = maps.difference(pictures[title], pictures[REFERENCE])
         elif size != low.size:
-            agreements.append(judging.agreement(title, pictures[title], low))
+            agreements.append(judging.agree(title, pictures[title], low))
+            drawn[title][maps.OFF] = agreements[-1].levels
     yield finishing
     mixed = strength if upscaler.is_mixed else None
-    panes = tuple(
-        Pane(title, p, _file_name(title, job, mixed), differences.get(title)) for title, p in pictures.items()
-    )
+    panes = tuple(Pane(title, p, _file_name(title, job, mixed), drawn.get(title, {})) for title, p in pictures.items())
     yield Outcome(panes, tuple(scores), low.size, step.seconds, tuple(agreements), spot, mixed)
 
 

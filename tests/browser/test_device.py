@@ -14,7 +14,7 @@ from sr_model.evaluation import comparison
 from sr_model.imaging import images
 from sr_model.imaging.images import Picture
 from sr_model.inference.upscaler import Upscaler, enlarge_bicubic
-from sr_model.ui.jobs.judging import agreement
+from sr_model.ui.jobs.judging import agree
 from tests.browser.conftest import CHROMIUM, FLAGS, Serve, Visit
 from tests.conftest import EXAMPLES, tiny_model
 
@@ -102,7 +102,10 @@ def test_every_kind_of_picture_is_the_server_s_within_a_level(device: Visit, tmp
         path = device.save(i, tmp_path)
         assert furthest(path, picture) <= 1
         shown = device.scores()[i][1].replace("identical", "80 dB")
-        assert float(shown.split()[0]) == pytest.approx(agreement("", images.load(path), source).psnr, abs=0.01)
+        assert float(shown.split()[0]) == pytest.approx(agree("", images.load(path), source).psnr, abs=0.01)
+    device.page.click("[data-map='off']")
+    drawn = device.page.locator(".sr-map").first
+    assert drawn.evaluate("(map) => map.decode().then(() => [map.naturalWidth, map.naturalHeight])") == [w, h]
 
 
 def test_a_large_result_is_shown_in_tiles_and_saved_whole(device: Visit, tmp_path: Path) -> None:
@@ -136,7 +139,7 @@ def test_compare_needs_no_server_and_has_the_same_numbers(device: Visit, tmp_pat
     assert furthest(files[2], high) == 0
     assert furthest(files[0], bicubic) <= 1
     assert Image.open(device.save(1, tmp_path, "jpg")).size == (450, 300)
-    device.page.click("[data-act='map']")
+    device.page.click("[data-map='error']")
     drawn = device.page.locator(".sr-map").first
     assert drawn.evaluate("(map) => map.decode().then(() => map.naturalWidth)") == 450
 

@@ -35,7 +35,7 @@ def test_a_width_in_pixels(tab: Visit, tmp_path: Path) -> None:
 
 
 def test_what_was_added_is_a_number_and_a_map(tab: Visit) -> None:
-    """After Enlarge each method has its agreement with the input, and the map says where it differs from bicubic."""
+    """After Enlarge each method has its agreement with the input; maps say what was added and where it disagrees."""
     tab.choose(CHELSEA)
     tab.press()
     assert [row[0] for row in tab.scores()] == ["Bicubic", "Autoencoder"]
@@ -43,7 +43,12 @@ def test_what_was_added_is_a_number_and_a_map(tab: Visit) -> None:
     tab.page.get_by_role("button", name="What was added").click()
     assert tab.page.locator(".sr-map").count() == 1
     assert "Difference from bicubic" in tab.page.inner_text(".sr-bar-legend")
-    tab.page.get_by_role("button", name="What was added").click()
+    tab.page.get_by_role("button", name="Disagreement").click()
+    assert tab.page.locator(".sr-map").count() == 2
+    assert "shrunk back" in tab.page.inner_text(".sr-bar-legend")
+    tab.page.wait_for_function("[...document.querySelectorAll('.sr-map')].every((i) => i.naturalWidth == 451)")
+    tab.page.get_by_role("button", name="Disagreement").click()
+    assert tab.page.locator(".sr-map").count() == 0
 
 
 @pytest.mark.parametrize(("kind", "name"), [("webp", "WEBP"), ("avif", "AVIF"), ("jpg", "JPEG")])

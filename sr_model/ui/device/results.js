@@ -63,7 +63,8 @@ export class Results {
       note: outcome.scores.length ? "" : "no_reference",
       ...table(outcome, titles),
       view: null,
-      bar: { ...outcome.bar, stops: this.stops },
+      bars: outcome.bars,
+      stops: this.stops,
       spot: outcome.spot,
       stamp: { label: `${title} ${scale}x`, settings: made },
       local: true,
@@ -71,9 +72,9 @@ export class Results {
     };
   }
 
-  #pane({ blob, tiles, width, height }, map, title, name) {
-    const pane = { title, width, height, name, file: { url: this.#address(blob) } };
-    if (map) pane.map = { url: this.#address(map) };
+  #pane({ blob, tiles, width, height }, maps, title, name) {
+    const pane = { title, width, height, name, file: { url: this.#address(blob) }, maps: {} };
+    for (const [kind, map] of Object.entries(maps)) pane.maps[kind] = { url: this.#address(map) };
     if (tiles) {
       const urls = Object.entries(tiles.blobs).map(([key, tile]) => [key, this.#address(tile)]);
       pane.tiles = { side: tiles.side, urls: Object.fromEntries(urls) };

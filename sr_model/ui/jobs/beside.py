@@ -62,7 +62,7 @@ def perform_beside(job: Job, contenders: Sequence[Contender], max_seconds: float
         seconds = time.perf_counter() - before
         result = as_shown(_fitted(step.result, truth.size))
         name = f"{safe_stem(job.picture.name)}-{each.preset}-x{job.times}.png"
-        panes.append(Pane(each.title, result, name, maps.difference(result, truth)))
+        panes.append(Pane(each.title, result, name, {maps.ERROR: maps.difference(result, truth)}))
         scores.append(judging.judge(each.title, result, truth, job.times, seconds))
     yield Progress(total, total, None)
     spot = maps.greatest(maps.difference(panes[0].picture, panes[-1].picture))

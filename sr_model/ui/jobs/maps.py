@@ -9,6 +9,10 @@ from PIL import Image
 from sr_model.imaging import images
 from sr_model.imaging.images import Picture
 
+# From the reference; from bicubic; of the result, shrunk back, from the picture that it was made of.
+ERROR, ADDED, OFF = "error", "added", "off"
+KINDS = (ERROR, ADDED, OFF)
+
 STRIP = 256  # rows that are worked on at a time
 LEAST_TOP = 8  # levels of 255; less would paint rounding as if it were a difference
 TELLING_SHARE = 0.999  # of the pixels are within the scale

@@ -34,20 +34,20 @@ def show(
 ) -> Iterator[Progress | Shown]:
     """Write the files and then give the viewer's value; each Progress is a chance to stop. Raises ImageError."""
     folder = store.new_folder()
-    differences = [pane.difference for pane in outcome.panes if pane.difference is not None]
-    top = maps.common_top(differences)
+    found = {kind: [pane.maps[kind] for pane in outcome.panes if kind in pane.maps] for kind in maps.KINDS}
+    tops = {kind: maps.common_top(levels) for kind, levels in found.items() if levels}
     panes = []
     if exif:
         store.write(folder / EXIF, exif)
     for pane in outcome.panes:
         yield Progress(1, 1, None)
         written = _write(pane, store, folder)
-        value = {**_described(pane), **written}
-        if pane.difference is not None:
-            path = folder / f"{Path(pane.file_name).stem}.map.png"
-            store.write(path, maps.encode_map(pane.difference, top))
-            value["map"] = file_data(path)
-        panes.append(value)
+        drawn = {}
+        for kind, levels in pane.maps.items():
+            path = folder / f"{Path(pane.file_name).stem}.{kind}.map.png"
+            store.write(path, maps.encode_map(levels, tops[kind]))
+            drawn[kind] = file_data(path)
+        panes.append({**_described(pane), **written, "maps": drawn})
     paths = [path for path in folder.rglob("*") if path.is_file()]
     columns, rows = table(outcome)
     yield Shown(
@@ -58,7 +58,8 @@ def show(
             "columns": columns,
             "scores": rows,
             "view": view,
-            "bar": {"top": top, "stops": maps.STOPS, "kind": "error" if outcome.scores else "added"},
+            "bars": [{"kind": kind, "top": top} for kind, top in tops.items()],
+            "stops": maps.STOPS,
             "spot": outcome.spot,
             "stamp": stamp,
             "result": folder.name,

@@ -17,7 +17,7 @@ function picture(url, className = "") {
 export const titleOf = (title) => (known(`title_${title}`) ? t(`title_${title}`) : title);
 
 export class Pane {
-  // `value`: {title, width, height, file: {url}, tiles?, map?, name?, stamp?, smooth?}, shown at the view's size.
+  // `value`: {title, width, height, file: {url}, tiles?, maps?, name?, stamp?, smooth?}, shown at the view's size.
   constructor(value) {
     this.value = value;
     this.tiles = new Map(); // by "column-row"
@@ -36,17 +36,16 @@ export class Pane {
     this.figure.append(this.window);
   }
 
-  // The map of differences in the place of the picture, or the picture again.
-  showMap(on) {
-    const wanted = on && this.value.map;
-    if (wanted && !this.map) {
-      this.map = picture(this.value.map.url, "sr-map");
-      this.map.width = this.value.width;
-      this.map.height = this.value.height;
+  // A map of this kind in the place of the picture, or the picture again.
+  showMap(kind) {
+    const { maps = {}, width, height } = this.value;
+    this.map?.remove();
+    this.map = kind && maps[kind] ? picture(maps[kind].url, "sr-map") : null;
+    if (this.map) {
+      Object.assign(this.map, { width, height });
       this.layer.append(this.map);
     }
-    if (this.map) this.map.hidden = !wanted;
-    this.figure.classList.toggle("sr-mapped", Boolean(wanted));
+    this.figure.classList.toggle("sr-mapped", Boolean(this.map));
   }
 
   place({ left, top, zoom, pane }, size) {
@@ -94,7 +93,7 @@ export class Pane {
 
   // What the loupe draws from, from below to above: [image, x, y, width, height] in pixels of the picture.
   sources() {
-    if (this.map && !this.map.hidden) return [[this.map, 0, 0, this.value.width, this.value.height]];
+    if (this.map) return [[this.map, 0, 0, this.value.width, this.value.height]];
     const parts = [[this.base, 0, 0, this.value.width, this.value.height]];
     for (const [key, node] of this.tiles) {
       const [column, row] = key.split("-").map(Number);

@@ -36,13 +36,13 @@ export function showNumbers(root, value) {
   details.querySelector("p").textContent = t(columns.includes("agreement") ? "definition_agreement" : "definition");
 }
 
-// From no difference to the largest that the colours tell apart.
-export function showBar(root, bar, on) {
+// From no difference to the largest that the colours tell apart, if a map is shown.
+export function showBar(root, bar, stops) {
   const legend = root.querySelector(".sr-bar-legend");
-  legend.hidden = !on || !bar;
-  if (legend.hidden) return;
+  legend.hidden = !bar;
+  if (!bar) return;
   legend.querySelector(".sr-bar-title").textContent = t(`map_${bar.kind}_title`);
-  legend.querySelector(".sr-bar-colours").style.background = `linear-gradient(to right, ${bar.stops.join(", ")})`;
+  legend.querySelector(".sr-bar-colours").style.background = `linear-gradient(to right, ${stops.join(", ")})`;
   const [low, middle, high] = legend.querySelectorAll(".sr-bar-ticks span");
   low.textContent = "0";
   middle.textContent = String(Math.round(bar.top / 2));

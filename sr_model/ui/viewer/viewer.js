@@ -17,7 +17,7 @@ export default function mount({ element, props, watch, root: address }) {
   const stage = root.querySelector(".sr-stage");
   let panes = [];
   let value = null; // the result that is shown, or null
-  let mapped = false;
+  let mapped = null; // the kind of map that is shown in the pictures' place
   let shown = null; // the address of the picture that is shown before there is a result
   let asked = null; // the picture that work has begun for
   translate(root);
@@ -58,8 +58,27 @@ export default function mount({ element, props, watch, root: address }) {
     else view.reset(size, at === "keep" ? null : at);
   }
 
+  function showMap(kind) {
+    mapped = kind === mapped ? null : kind;
+    for (const pane of panes) pane.showMap(mapped);
+    about();
+  }
+
+  // A button for each kind of map that this result has.
+  function layMaps() {
+    const buttons = value.bars.map(({ kind }) => {
+      const button = make("button", "", t(`map_${kind}`));
+      button.type = "button";
+      button.dataset.map = kind;
+      button.addEventListener("click", () => showMap(kind));
+      return button;
+    });
+    root.querySelector(".sr-maps").replaceChildren(...buttons);
+  }
+
   function showResult() {
-    mapped = false;
+    mapped = null;
+    layMaps();
     const stamped = value.panes.map((pane, i) => ({ ...pane, stamp: i === 1 ? value.stamp.label : "" }));
     lay(stamped, value.panes[0], value.view || null);
     about();
@@ -69,7 +88,7 @@ export default function mount({ element, props, watch, root: address }) {
   // The picture itself, as the browser decodes and enlarges it, at the size that the result will have.
   function showPicture(picture) {
     value = null;
-    mapped = false;
+    mapped = null;
     about();
     if (!picture) {
       lay([], { width: 1, height: 1 });
@@ -94,11 +113,11 @@ export default function mount({ element, props, watch, root: address }) {
   function about() {
     root.dataset.state = value ? "result" : current.picture ? "picture" : "empty";
     showNumbers(root, value);
-    showBar(root, value && value.bar, mapped);
+    showBar(root, value?.bars.find(({ kind }) => kind === mapped), value?.stops);
     showSaving(root.querySelector(".sr-saving"), value, address);
-    const button = root.querySelector("[data-act='map']");
-    if (value) button.textContent = t(`map_${value.bar.kind}`);
-    button.setAttribute("aria-pressed", String(mapped));
+    for (const button of root.querySelectorAll("[data-map]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.map === mapped));
+    }
     stale();
   }
 
@@ -117,9 +136,8 @@ export default function mount({ element, props, watch, root: address }) {
     blink: () => arrangement.blink(),
     loupe: () => loupe.toggle(),
     map: () => {
-      mapped = !mapped;
-      for (const pane of panes) pane.showMap(mapped);
-      about();
+      const kinds = value ? [...value.bars.map(({ kind }) => kind), null] : [null];
+      showMap(kinds[(kinds.indexOf(mapped) + 1) % kinds.length]);
     },
     spot: () => value && view.lookAt(value.spot, 4),
     screen: () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen()),

@@ -102,17 +102,23 @@ class Measures {
     });
   }
 
-  // {scores, agreements, spot, bar: {top, kind}, maps}
+  // {scores, agreements, spot, bars: [{kind, top}], maps: of each pane, by kind}
   async finish(stops) {
-    const shown = this.errors || [this.between];
-    const top = commonTop(shown);
-    const maps = await Promise.all(shown.map((each) => each.encode(top, stops)));
+    const kinds = this.errors ? { error: this.errors } : { added: [null, this.between] };
+    if (this.agreements) kinds.off = this.agreements.map((each) => each.difference);
+    const bars = [];
+    const maps = [{}, {}, {}];
+    for (const [kind, shown] of Object.entries(kinds)) {
+      const top = commonTop(shown.filter(Boolean));
+      bars.push({ kind, top });
+      for (const [i, each] of shown.entries()) if (each) maps[i][kind] = await each.encode(top, stops);
+    }
     return {
       scores: this.scores?.map((score) => score.result) || [],
       agreements: this.agreements?.map((each) => each.result) || [],
       spot: this.between.spot,
-      bar: { top, kind: this.errors ? "error" : "added" },
-      maps: this.errors ? maps : [null, ...maps],
+      bars,
+      maps,
     };
   }
 }

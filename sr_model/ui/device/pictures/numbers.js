@@ -1,4 +1,5 @@
 // PSNR and SSIM as `imaging/metrics.py` defines them, and the agreement of `judging.py`, from rows as they come.
+import { Difference } from "./maps.js";
 import { blendRows, pillowBytes, resizeRow, taps } from "./resampling.js";
 
 const MOST_PSNR = 80;
@@ -88,6 +89,7 @@ export class Agreement {
     Object.assign(this, { source, width, y: 0, next: 0, error: 0, rows: new Map() });
     this.across = taps(width, source.width);
     this.down = taps(height, source.height);
+    this.difference = new Difference(source.width, source.height);
   }
 
   push(rgb) {
@@ -106,8 +108,10 @@ export class Agreement {
     const { down, next, source } = this;
     const blended = new Float32Array(source.width * 3);
     blendRows((y) => this.rows.get(y), down, next, blended);
-    const small = luma(pillowBytes(blended));
-    const wanted = luma(source.rgb.subarray(next * source.width * 3, (next + 1) * source.width * 3));
+    const bytes = pillowBytes(blended);
+    const expected = source.rgb.subarray(next * source.width * 3, (next + 1) * source.width * 3);
+    this.difference.push(bytes, expected);
+    const [small, wanted] = [luma(bytes), luma(expected)];
     for (let i = 0; i < small.length; i += 1) this.error += (small[i] - wanted[i]) ** 2;
     for (const y of this.rows.keys()) if (y < (down.first[next + 1] ?? 0)) this.rows.delete(y);
     this.next += 1;
