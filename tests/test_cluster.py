@@ -12,8 +12,7 @@ from PIL import Image
 
 from sr_model.bulk.journal import FOLDER
 from sr_model.commands.main import main
-from sr_model.models import weights
-from tests.conftest import tiny_model
+from tests.conftest import save_mixed
 
 pytestmark = pytest.mark.slow
 
@@ -23,17 +22,18 @@ OPEN = {"RAY_AUTH_MODE": "disabled"}  # on this machine only, and not for long
 
 @pytest.fixture
 def network(tmp_path: Path) -> list[str]:
-    weights.save(tiny_model(), "nano", tmp_path / "weights", {}, {})
-    return ["--preset", "nano", "--weights", str(tmp_path / "weights"), "--device", "cpu"]
+    """Options of the command line for a tiny network whose weights depend on the picture."""
+    save_mixed("photo", tmp_path / "weights")
+    return ["--preset", "photo", "--weights", str(tmp_path / "weights"), "--device", "cpu"]
 
 
 @pytest.fixture
 def pictures(tmp_path: Path, photo: Image.Image) -> Path:
-    """Photos of different sizes, and one file that is none."""
+    """Photos, some of them strongly compressed, and one file that is none."""
     folder = tmp_path / "in"
     folder.mkdir()
     for i in range(COUNT - 1):
-        photo.crop((i, i, 200 + i, 150 + i)).save(folder / f"{i:03}.png")
+        photo.crop((i, i, 200 + i, 150 + i)).save(folder / f"{i:03}.{'jpg' if i % 2 else 'png'}", quality=40)
     (folder / "bad.png").write_bytes(b"nothing")
     return folder
 

@@ -28,10 +28,18 @@ class Worker:
     """What runs in an actor: a network, and the journal that it shares with all others by files."""
 
     def __init__(
-        self, network: Network, options: dict[str, Any], out: str, output: Output, run: str, threads: int, measure: bool
+        self,
+        network: Network,
+        mixed: dict[float, Network],
+        options: dict[str, Any],
+        out: str,
+        output: Output,
+        run: str,
+        threads: int,
+        measure: bool,
     ) -> None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
-        self._upscaler = Upscaler(network, **options)
+        self._upscaler = Upscaler(network, **options, at_strength=mixed.__getitem__ if mixed else None)
         self._out, self._output, self._measure = out, output, measure
         self._journal = Journal(out, run)
 
@@ -69,6 +77,7 @@ def run(job: Job, upscaler: Upscaler, options: dict[str, Any], address: str, wor
         actors: dict[str, Any] = {
             "fn_constructor_kwargs": {
                 "network": copy.deepcopy(upscaler.model).cpu(),
+                "mixed": upscaler.mixed.networks() if upscaler.mixed else {},
                 "options": options,
                 "out": job.out,
                 "output": job.output,

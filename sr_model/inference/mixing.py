@@ -52,6 +52,11 @@ class Mixed:
         other.fixed = fixed
         return other
 
+    def networks(self) -> dict[float, Network]:
+        """The network at each strength that pictures may get: what another process needs to be given."""
+        steps = [in_steps(self.fixed)] if self.fixed is not None else [step / STEPS for step in range(STEPS + 1)]
+        return {step: self._at_strength(step) for step in steps}
+
     def strength_of(self, picture: Picture) -> float:
         """The strength for a picture, 0 to 1 in steps of 1 / STEPS."""
         return in_steps(find_strength(picture) if self.fixed is None else self.fixed)
