@@ -1,3 +1,4 @@
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from sr_model import Upscaler
 from sr_model.commands.main import main
-from sr_model.errors import StorageError
+from sr_model.errors import FullError, StorageError
 from sr_model.models import weights
 from sr_model.networks import build
 from sr_model.networks.autoencoder import AutoencoderConfig
@@ -69,8 +70,7 @@ def test_frames_are_enlarged_and_time_and_sound_are_kept(clip: Path, tmp_path: P
     for (_, before), (_, after) in zip(small, large, strict=True):
         assert np.abs(upscaler(before).astype(int) - after).mean() < 6
     assert sound(out) == sound(clip)
-    assert not list(tmp_path.glob(".sr_model/videos/*"))
-    assert not list(tmp_path.glob(".out*"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
 
 
 def test_a_stopped_video_goes_on_with_its_segments(
@@ -108,6 +108,34 @@ def test_the_command_enlarges_videos(clip: Path, tmp_path: Path, capsys: pytest.
     capsys.readouterr()
     assert main(["upscale", str(tmp_path / "no.mp4"), str(tmp_path / "out2.mp4"), *network]) == 1
     assert "cannot be read" in capsys.readouterr().err
+    assert main(["upscale", str(clip), str(tmp_path / "out3.mp4"), "--dry-run", "--quality", "90", *network]) == 2
+    assert "--dry-run, --quality N cannot be used with a video" in capsys.readouterr().err
+    (tmp_path / "out").mkdir()
+    assert main(["upscale", str(clip), str(tmp_path / "out"), *network]) == 0, "into a folder, under its own name"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["clip.mp4"]
+
+
+def test_a_full_disk_ends_a_video_and_costs_a_segment(
+    clip: Path, tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so; the same call goes on once there is room."""
+    fsync, calls = os.fsync, []
+
+    def full(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) > 8:
+            raise OSError(28, "No space left on device")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(FullError, match="disk is full"):
+        list(enlarge(upscaler, clip, tmp_path / "out.mp4", "a", segment=2))
+    monkeypatch.undo()
+    assert not (tmp_path / "out.mp4").exists()
+    assert next(enlarge(upscaler, clip, tmp_path / "out.mp4", "a", segment=2)).done == 2
+    list(enlarge(upscaler, clip, tmp_path / "out.mp4", "a", segment=2))
+    assert len(frames(tmp_path / "out.mp4")) == 10
+    assert not (tmp_path / ".sr_model").exists()
 
 
 def test_a_video_without_pictures_is_refused(tmp_path: Path, upscaler: Upscaler) -> None:
@@ -115,4 +143,4 @@ def test_a_video_without_pictures_is_refused(tmp_path: Path, upscaler: Upscaler)
     (tmp_path / "no.mp4").write_bytes(b"nothing")
     with pytest.raises(StorageError):
         list(enlarge(upscaler, tmp_path / "no.mp4", tmp_path / "out.mp4", ""))
-    assert not (tmp_path / "out.mp4").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["no.mp4"]

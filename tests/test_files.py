@@ -23,6 +23,15 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_the_longest_names_can_be_written(tmp_path: Path) -> None:
+    """What a file system allows for a name, is allowed, although a temporary name is longer."""
+    for letter in ("x", "é"):
+        path = tmp_path / (letter * (251 // len(letter.encode())) + ".png")
+        write_atomically(path, b"data")
+        assert path.read_bytes() == b"data"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     """A temporary file whose writer is dead goes; one that is being written, and everything else, stays."""
     dead = subprocess.Popen([sys.executable, "-c", ""])

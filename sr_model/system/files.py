@@ -1,10 +1,15 @@
 """Atomic file writes: the whole file or nothing."""
 
+import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+LONGEST_NAME = 255  # bytes
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)  # in the errno of an OSError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -16,7 +21,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """A file to write to in parts, which takes its name and its place at the end, or never does if anything fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(_temporary_name(path.name))
     try:
         with open(temporary, "wb") as stream:
             yield stream
@@ -26,6 +31,22 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)  # the rename itself must reach the disk too
+
+
+def put_into_place(finished: Path, path: Path) -> None:
+    """Give a file, that another library has written, its name, once its content is on the disk."""
+    with open(finished, "r+b") as stream:
+        os.fsync(stream.fileno())
+    os.replace(finished, path)
+    sync_folder(path.parent)
+
+
+def _temporary_name(name: str) -> str:
+    """Hidden, and known to `remove_leftovers`; a name that fills what file systems allow is abbreviated."""
+    encoded = os.fsencode(name)
+    if len(encoded) > LONGEST_NAME - 32:
+        name = hashlib.sha256(encoded).hexdigest()
+    return f".{name}.{os.getpid()}.tmp"
 
 
 def sync_folder(path: Path) -> None:

@@ -3,8 +3,8 @@
 import hashlib
 import heapq
 import shutil
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sr_model.errors import StorageError
+from sr_model.errors import FullError, StorageError
 from sr_model.inference.upscaler import Upscaler
-from sr_model.system.files import atomic_file, make_folders
+from sr_model.system.files import NO_ROOM, atomic_file, make_folders, put_into_place
+from sr_model.system.lock import locked
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame
@@ -36,12 +37,19 @@ class Progress:
 
 
 def enlarge(
-    upscaler: Upscaler, source: Path, target: Path, settings: str, crf: int = CRF, segment: int = SEGMENT
+    upscaler: Upscaler,
+    source: Path,
+    target: Path,
+    settings: str,
+    crf: int = CRF,
+    segment: int = SEGMENT,
+    wait: Callable[[], None] = lambda: None,
 ) -> Iterator[Progress]:
     """Enlarge a video as H.264, yielding after each frame; stop asking, and the work stops.
 
     Segments wait in a folder beside the target until all are there. A call with the same source and `settings` goes on
-    with the first one that is missing. Raises StorageError for what cannot be read or written.
+    with the first one that is missing; `wait` is called where another process is doing the same and has to end first.
+    Raises StorageError for what cannot be read or written, and FullError.
     """
     import av
 
@@ -49,27 +57,57 @@ def enlarge(
         with open(source, "rb") as stream:
             digest = hashlib.file_digest(stream, "sha256")
         digest.update(f"{settings} {crf} {segment}".encode())
-        stage = target.parent / ".sr_model" / "videos" / digest.hexdigest()[:16]
-        make_folders(stage)
-        with av.open(str(source)) as container:
-            if not container.streams.video:
-                raise StorageError(f"There is no video in {source.name}.")
-            total = container.streams.video[0].frames
-            done = 0
-            for path, frames in _segments(container, stage, segment):
-                if path.exists():
-                    done += sum(1 for _ in frames)  # decoded only, which takes little
-                    yield Progress(done, total)
-                    continue
-                for _ in _write(upscaler, container.streams.video[0], frames, path, crf):
-                    done += 1
-                    yield Progress(done, total)
-        if not done:
-            raise StorageError(f"There is no picture in {source.name}.")
-        _join(sorted(stage.glob("*.nut")), source, target)
-        shutil.rmtree(stage, ignore_errors=True)
+        with _stage(target.parent / ".sr_model" / "videos", digest.hexdigest()[:16], wait) as stage:
+            yield from _enlarge(upscaler, source, target, stage, crf, segment)
     except (av.FFmpegError, OSError) as error:
+        if error.errno in NO_ROOM:
+            raise FullError(
+                f"{target.name} cannot be written, because the disk is full. Make room and give the same command "
+                "again: it goes on with the first segment that is missing."
+            ) from None
         raise StorageError(f"The video cannot be read or written: {error}.") from None
+
+
+def _enlarge(upscaler: Upscaler, source: Path, target: Path, stage: Path, crf: int, segment: int) -> Iterator[Progress]:
+    import av
+
+    with av.open(str(source)) as container:
+        if not container.streams.video:
+            raise StorageError(f"There is no video in {source.name}.")
+        total = container.streams.video[0].frames
+        done = 0
+        for path, frames in _segments(container, stage, segment):
+            if path.exists():
+                done += sum(1 for _ in frames)  # decoded only, which takes little
+                yield Progress(done, total)
+                continue
+            for _ in _write(upscaler, container.streams.video[0], frames, path, crf):
+                done += 1
+                yield Progress(done, total)
+    if not done:
+        raise StorageError(f"There is no picture in {source.name}.")
+    joined = stage / f"joined{target.suffix}"
+    _join(sorted(stage.glob("*.nut")), source, joined)
+    put_into_place(joined, target)
+
+
+@contextmanager
+def _stage(videos: Path, key: str, wait: Callable[[], None]) -> Iterator[Path]:
+    """A folder for the segments of a video, that goes when the video is done, and nothing empty stays."""
+    stage, lock = videos / key, videos / f"{key}.lock"
+    make_folders(videos)
+    try:
+        with locked(lock, wait):
+            make_folders(stage)
+            yield stage
+            shutil.rmtree(stage, ignore_errors=True)
+    finally:
+        with suppress(OSError):  # segments wait there, or other videos', or the journal of a folder's job
+            if stage.exists():
+                stage.rmdir()
+            lock.unlink()
+            videos.rmdir()
+            videos.parent.rmdir()
 
 
 def _segments(container: "InputContainer", stage: Path, length: int) -> Iterator[tuple[Path, Iterator["VideoFrame"]]]:
@@ -136,8 +174,7 @@ def _join(parts: list[Path], source: Path, target: Path) -> None:
     """Put segments and the source's audio into one file; nothing is encoded again."""
     import av
 
-    temporary = target.with_name(f".{target.stem}.{target.suffix[1:]}.part{target.suffix}")
-    with av.open(str(source)) as original, av.open(str(temporary), "w") as out:
+    with av.open(str(source)) as original, av.open(str(target), "w") as out:
         with av.open(str(parts[0])) as first:
             video = out.add_stream_from_template(first.streams.video[0])
         try:
@@ -161,6 +198,3 @@ def _join(parts: list[Path], source: Path, target: Path) -> None:
 
         for packet in heapq.merge(pictures(), sounds(), key=_moment):
             out.mux(packet)
-    with open(temporary, "rb") as written, atomic_file(target) as file:
-        shutil.copyfileobj(written, file)
-    temporary.unlink()
