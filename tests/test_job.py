@@ -1,4 +1,5 @@
 import hashlib
+import io
 import json
 import os
 import signal
@@ -20,8 +21,9 @@ from sr_model.bulk.job import Job, file_job, folder_job
 from sr_model.bulk.journal import FOLDER
 from sr_model.bulk.outputs import Output
 from sr_model.bulk.records import Record
+from sr_model.commands.display import Display, Report
 from sr_model.commands.main import main
-from sr_model.errors import FullError
+from sr_model.errors import FullError, StorageError
 from sr_model.imaging import images
 from sr_model.imaging.agreement import decibels, deviation
 from sr_model.imaging.images import open_image
@@ -101,6 +103,42 @@ def test_records_say_what_became_of_each_file(photo_folder: Path, tmp_path: Path
     assert not (out / "b.png").exists()
 
 
+def test_names_may_hold_anything(tmp_path: Path, photo: Image.Image, network: list[str]) -> None:
+    """Bytes that are no text, line breaks, and as many bytes as a file system allows; again, and all is skipped."""
+    (tmp_path / "in").mkdir()
+    names = [b"latin\xe9.png", b"two\nlines.png", b"-x.png", b" .png", b"x" * 251 + b".png"]
+    for name in names:
+        photo.crop((0, 0, 8, 8)).save(os.fsdecode(bytes(tmp_path / "in") + b"/" + name))
+    command = [sys.executable, "-m", "sr_model", "upscale", str(tmp_path / "in"), str(tmp_path / "out"), *network]
+    for expected in ("5 done", "5 skipped"):
+        done = subprocess.run(command, capture_output=True)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert expected.encode() in done.stdout
+    assert sorted(name for name in os.listdir(bytes(tmp_path / "out")) if name != FOLDER.encode()) == sorted(names)
+
+
+def test_what_cannot_be_listed_is_refused_and_the_rest_done(
+    photo_folder: Path, tmp_path: Path, upscaler: Upscaler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that may not be read and a link that leads nowhere cost themselves and nothing else."""
+    (photo_folder / "gone.png").symlink_to("nowhere.png")
+    (photo_folder / "loop.png").symlink_to("loop.png")
+    scandir = os.scandir
+
+    def guarded(folder: Path) -> object:  # the owner of all files may read all folders
+        if folder == photo_folder / "more":
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    records = list(folder_job(str(photo_folder), str(tmp_path / "out")).run(upscaler))
+    assert [record.status for record in records] == ["done"] * 3 + ["refused"] * 3
+    reasons = {Path(record.source).name: record.reason for record in records[3:]}
+    assert reasons["gone.png"] == "There is no such file."
+    assert "symbolic links" in reasons["loop.png"]
+    assert reasons["more"] == "The folder cannot be read: Permission denied."
+
+
 def test_the_report_has_a_line_for_each_file(photo_folder: Path, tmp_path: Path, network: list[str]) -> None:
     """What was done, skipped and refused, as JSON; the exit status says whether anything was refused."""
     out, report = tmp_path / "out", tmp_path / "report.jsonl"
@@ -113,6 +151,23 @@ def test_the_report_has_a_line_for_each_file(photo_folder: Path, tmp_path: Path,
     assert [line["status"] for line in lines] == ["skipped", "refused", "skipped", "done", "skipped"]
     assert {"source", "target", "reason", "seconds", "settings", "sha256_in", "sha256_out"} <= set(lines[0])
     assert lines[2]["sha256_out"] == lines[3]["sha256_out"]
+
+
+def test_a_report_is_replaced_when_there_is_a_line_for_it(tmp_path: Path) -> None:
+    """A job that waits for another one leaves what that one writes; a file that cannot be written is told."""
+    path = tmp_path / "report.jsonl"
+    first, waiting = Report(path), Report(path)
+    record = Record("a.png", "out/a.png", "done")
+    first.add(record)
+    first.add(record)
+    assert len(path.read_text().splitlines()) == 2
+    waiting.add(record)
+    assert len(path.read_text().splitlines()) == 1
+    with pytest.raises(StorageError, match=r"report .* cannot be written"):
+        Report(tmp_path / "no" / "report.jsonl")
+    full = Report(Path("/dev/full"))
+    with pytest.raises(FullError, match="disk is full"):
+        full.add(record)
 
 
 # A command whose process gets a signal just before or after its Nth call of a function of os that writes results.
@@ -211,7 +266,7 @@ def test_a_stopped_job_leaves_only_whole_files(
     out = tmp_path / "out"
     done = signalled(number, ("replace", 3, "before"), ["upscale", str(tmp_path / "in"), str(out), *network])
     assert done.returncode == 130
-    assert done.stderr == "stopped\n"
+    assert done.stderr == "stopped; the same command goes on from here\n"
     assert 2 <= len(files(out)) < len(names)
     assert {open_image(out / name).height for name in files(out)} == {100}
 
@@ -468,6 +523,42 @@ def test_shards_become_shards(tmp_path: Path, photo: Image.Image, upscaler: Upsc
     assert [record.status for record in job.run(upscaler)] == ["skipped", "skipped"]
 
 
+def test_a_shard_cannot_write_elsewhere(tmp_path: Path, photo: Image.Image, upscaler: Upscaler) -> None:
+    """One with a name that leads out of the folder of results is refused as a whole."""
+    photo.crop((0, 0, 8, 8)).save(tmp_path / "a.png")
+    for i, name in enumerate(("../../../out.png", str(tmp_path / "there.png"))):
+        with tarfile.open(tmp_path / f"{i}.tar", "w") as tar:
+            info = tar.gettarinfo(tmp_path / "a.png")
+            info.name = name
+            tar.addfile(info, io.BytesIO((tmp_path / "a.png").read_bytes()))
+        (record,) = file_job(str(tmp_path / f"{i}.tar"), str(tmp_path / "a/b/c")).run(upscaler)
+        assert record.status == "refused"
+        assert "leads out" in record.reason
+    assert {path.name for path in tmp_path.rglob("*.png")} == {"a.png"}
+
+
+def test_what_a_killed_job_left_of_a_shard_goes(tmp_path: Path, photo: Image.Image, upscaler: Upscaler) -> None:
+    """As what it left of a picture does."""
+    shard(tmp_path / "in" / "0.tar", photo, count=1)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / f".0.tar.{dead.pid}.tmp").touch()
+    list(file_job(str(tmp_path / "in" / "0.tar"), str(tmp_path / "out")).run(upscaler))
+    assert sorted(files(tmp_path / "out")) == ["0.tar"]
+
+
+def test_a_shard_counts_as_one_file_of_many_pictures(tmp_path: Path, photo: Image.Image, upscaler: Upscaler) -> None:
+    """What is shown at the end are pictures; a shard that has been done before is one that is skipped."""
+    shard(tmp_path / "in" / "0.tar", photo, count=2)
+    job = file_job(str(tmp_path / "in" / "0.tar"), str(tmp_path / "out"))
+    for expected in ({"done": 2}, {"skipped": 1}):
+        display = Display(2)
+        for step in job.steps(upscaler):
+            display.show(step)
+        assert display.counts == expected
+
+
 def test_a_shard_that_was_interrupted_goes_on_within(tmp_path: Path, photo: Image.Image, upscaler: Upscaler) -> None:
     """Its finished pictures are not made again, and nothing of the way there is left."""
     shard(tmp_path / "in" / "a.tar", photo)
@@ -504,6 +595,21 @@ def test_lists_name_files(photo_folder: Path, tmp_path: Path, upscaler: Upscaler
     results = statuses(job, upscaler)
     inside = str(elsewhere / "b.png").lstrip("/")
     assert results == {"more/d.png": "done", "a.png": "done", inside: "done", "missing.png": "refused"}
+
+
+def test_a_list_may_come_through_a_pipe(
+    photo_folder: Path, tmp_path: Path, network: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which can be read only once; --glob chooses from it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("a.png\nb.png\nmore/d.png\n",))
+    writer.start()
+    options = ["--from-file", str(pipe), "--glob", "[ad].png", *network]
+    assert main(["upscale", str(photo_folder), str(tmp_path / "out"), *options]) == 0
+    writer.join()
+    assert "2 done, 0 skipped, 0 refused" in capsys.readouterr().out
+    assert sorted(files(tmp_path / "out")) == ["a.png", "more/d.png"]
 
 
 def test_a_list_without_the_column_is_named(

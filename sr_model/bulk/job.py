@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,12 +89,15 @@ def folder_job(
     if not listed and not storage.is_folder(source):
         raise ImageError(f"There is no file or folder {source}.")
 
-    def items() -> Iterator[Item]:
+    def entries() -> Iterable[storage.Entry]:
         if listed:
-            return listing.items(listing.listed(listed, source, column or listing.COLUMN), output)
-        return listing.items(listing.folder(source, target, globs), output)
+            return listing.listed(listed, source, column or listing.COLUMN, globs)
+        return listing.folder(source, target, globs)
 
-    return Job(items, target, output)
+    if listed and listing.is_pipe(listed):
+        kept = list(entries())
+        return Job(lambda: listing.items(kept, output), target, output)
+    return Job(lambda: listing.items(entries(), output), target, output)
 
 
 def file_job(source: str, target: str, output: Output = DEFAULT) -> Job:

@@ -155,7 +155,7 @@ class Journal:
 
 
 def _digest(text: str) -> bytes:
-    return blake2b(text.encode(), digest_size=12).digest()
+    return blake2b(os.fsencode(text), digest_size=12).digest()
 
 
 def is_intact(known: Known, url: str) -> bool:

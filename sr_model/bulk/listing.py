@@ -18,6 +18,7 @@ from sr_model.imaging.images import SUFFIXES
 from sr_model.system.remote import is_remote, opened
 
 COLUMN = "path"  # of the names in a table
+STDIN = "-"
 TABLES = (".csv", ".tsv", ".parquet")
 SHARDS = (".tar",)
 
@@ -67,27 +68,40 @@ def folder(source: str, target: str, globs: Iterable[str] = ()) -> Iterator[Entr
     patterns = [_pattern(glob) for glob in globs]
     empty = True
     for entry in storage.find(source, (target,)):
-        if any(p.match(entry.name) for p in patterns) if patterns else entry.name.lower().endswith(SUFFIXES):
+        wanted = _matches(entry, patterns) if patterns else entry.name.lower().endswith(SUFFIXES)
+        if wanted or entry.problem:
             empty = False
             yield entry
     if empty:
-        wanted = " or ".join(globs) if patterns else ", ".join(SUFFIXES)
-        raise ImageError(f"There is no picture in {source}; looked for {wanted}.")
+        looked_for = " or ".join(globs) if patterns else ", ".join(SUFFIXES)
+        raise ImageError(f"There is no picture in {source}; looked for {looked_for}.")
 
 
-def listed(path: str, base: str, column: str = COLUMN) -> Iterator[Entry]:
-    """The files that a list names: a line each, or the column of a .csv, .tsv or .parquet.
+def listed(path: str, base: str, column: str = COLUMN, globs: Iterable[str] = ()) -> Iterator[Entry]:
+    """The files that a list names: a line each, or the column of a .csv, .tsv or .parquet; "-" is standard input.
 
     Names that are not absolute count from `base`, and results keep the tree below it; others keep their whole path.
-    Raises StorageError and ConfigError.
+    `globs` as in `folder`. Raises StorageError and ConfigError.
     """
+    patterns = [_pattern(glob) for glob in globs]
     seen: set[bytes] = set()
     for text in _names(path, column):
         absolute = is_remote(text) or os.path.isabs(text)
         url = text if absolute else storage.join(base, text)
         if _short(url) not in seen:
             seen.add(_short(url))
-            yield Entry(url, _below(url, base), 0)
+            entry = Entry(url, _below(url, base), 0)
+            if not patterns or _matches(entry, patterns):
+                yield entry
+
+
+def is_pipe(path: str) -> bool:
+    """Whether a list can be read only once."""
+    return path == STDIN or (not is_remote(path) and os.path.exists(path) and not os.path.isfile(path))
+
+
+def _matches(entry: Entry, patterns: list[re.Pattern[str]]) -> bool:
+    return any(pattern.match(entry.name) for pattern in patterns)
 
 
 def items(entries: Iterable[Entry], output: Output) -> Iterator[Item]:
@@ -101,7 +115,10 @@ def items(entries: Iterable[Entry], output: Output) -> Iterator[Item]:
             while _short(name) in taken:
                 name = longer = output.name(longer, whole=True)
         taken.add(_short(name))
-        yield Item(entry.url, name, entry.size, entry.version)
+        problem = entry.problem
+        if not problem and not storage.is_below(name):
+            problem = "The name leads out of the folder of the results."
+        yield Item(entry.url, name, entry.size, entry.version, problem)
 
 
 def _names(path: str, column: str) -> Iterator[str]:
@@ -112,7 +129,7 @@ def _names(path: str, column: str) -> Iterator[str]:
     try:
         with closing(storage.open_text(path)) as stream:
             if ending not in TABLES:
-                yield from (line.strip() for line in stream if line.strip())
+                yield from (line.rstrip("\r\n") for line in stream if line.strip())  # names may begin with a space
                 return
             rows = csv.DictReader(stream, delimiter="\t" if ending == ".tsv" else ",")
             if column not in (rows.fieldnames or ()):
@@ -168,4 +185,4 @@ def _pattern(glob: str) -> re.Pattern[str]:
 
 
 def _short(name: str) -> bytes:
-    return blake2b(name.encode(), digest_size=8).digest()
+    return blake2b(os.fsencode(name), digest_size=8).digest()

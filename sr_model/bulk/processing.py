@@ -81,8 +81,14 @@ class Processing:
         begin = time.perf_counter()
         item = task.item
         task.record = Record(
-            item.source, storage.join(self.out, item.target), "refused", settings=self.settings(item.target)
+            item.source,
+            storage.join(self.out, item.target),
+            "refused",
+            bytes_in=item.size,
+            settings=self.settings(item.target),
         )
+        if item.problem:
+            return Finished(replace(task.record, reason=item.problem))
         try:
             if item.version and (known := self._done(task, version=item.version)):
                 return Finished(known)

@@ -16,6 +16,7 @@ class Item:
     target: str  # the name of the result below OUT, with /
     size: int = 0  # bytes
     version: str = ""  # as of storage.Entry
+    problem: str = ""  # likewise
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Record:
     sha256_in: str = ""
     sha256_out: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
+    shard: str = ""  # of a picture in a shard: the shard's source
 
     @property
     def pixels(self) -> int:

@@ -21,7 +21,7 @@ from sr_model.bulk.journal import FOLDER, Journal, is_intact
 from sr_model.bulk.outputs import Output
 from sr_model.bulk.processing import Processing, Task
 from sr_model.bulk.records import Item, Record, settings_id
-from sr_model.errors import FullError, SRError
+from sr_model.errors import FullError, SRError, StorageError
 from sr_model.imaging.images import SUFFIXES
 from sr_model.inference.batches import Tick
 from sr_model.system.remote import is_remote
@@ -43,7 +43,7 @@ def process(item: Item, processing: Processing) -> Iterator[Tick | Record]:
                     if isinstance(step, Record):
                         name = Path(step.target).relative_to(stage).as_posix()
                         refused |= {name} if step.status == "refused" else set()
-                        step = replace(step, target=f"{target}/{name}")
+                        step = replace(step, target=f"{target}/{name}", shard=item.source)
                     yield step
                 record = _assemble(path, stage, record, processing.output, refused)
     except FullError:
@@ -104,6 +104,8 @@ def _members(path: Path, output: Output) -> Iterator[tuple[tarfile.TarInfo, str 
         for member in shard:
             if not member.isfile():
                 continue
+            if not storage.is_below(member.name):
+                raise StorageError(f"The shard is refused: its name {member.name!r} leads out of a folder.")
             key, _, ending = member.name.rpartition("/")[2].partition(".")
             if f".{ending.lower()}" not in SUFFIXES or not key:
                 yield member, None

@@ -4,22 +4,20 @@ Written whole or not at all: on a disk by a temporary name, fsync and rename; an
 of it has arrived. What fails in passing is tried again.
 """
 
-import errno
 import hashlib
 import io
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, TextIO
+from pathlib import Path, PurePath
+from typing import IO, Any, TextIO
 
 from sr_model.errors import FullError, StorageError
-from sr_model.system.files import atomic_file, make_folders, remove_leftovers, write_atomically
+from sr_model.system.files import NO_ROOM, atomic_file, make_folders, remove_leftovers, write_atomically
 from sr_model.system.remote import is_remote, opened, retried, version
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 _swept: set[Path] = set()  # folders whose leftovers of killed processes are gone
 
@@ -32,11 +30,17 @@ class Entry:
     name: str  # below the folder that was searched, with /
     size: int  # bytes
     version: str = ""  # changes when the content does; "" where only reading tells
+    problem: str = ""  # why it is known that this cannot be read: a sentence
 
 
 def join(root: str, name: str) -> str:
     """The file of a name below a folder."""
     return f"{root.rstrip('/')}/{name}" if is_remote(root) else os.path.join(root, name)
+
+
+def is_below(name: str) -> bool:
+    """Whether a name that strangers have chosen stays below the folder that it is joined to."""
+    return not PurePath(name).anchor and ".." not in PurePath(name).parts
 
 
 def read(url: str) -> bytes:
@@ -61,13 +65,18 @@ def write(url: str, data: bytes) -> None:
         return
     path = Path(url)
     try:
-        make_folders(path.parent)
-        if path.parent not in _swept:
-            _swept.add(path.parent)
-            remove_leftovers(path.parent)
+        _prepare(path.parent)
         write_atomically(path, data)
     except OSError as error:
         raise as_storage_error(path.name, error) from None
+
+
+def _prepare(folder: Path) -> None:
+    """Make a folder that files are going to be written to, and free it of what killed processes have left there."""
+    make_folders(folder)
+    if folder not in _swept:
+        _swept.add(folder)
+        remove_leftovers(folder)
 
 
 class Writer:
@@ -98,7 +107,7 @@ def writer(url: str) -> Iterator[Writer]:
                     yield Writer(stream)
                 retried(url, lambda system, there: system.put_file(str(path), there))
             return
-        make_folders(Path(url).parent)
+        _prepare(Path(url).parent)
         with atomic_file(Path(url)) as stream:
             yield Writer(stream)
     except OSError as error:
@@ -138,11 +147,13 @@ def as_storage_error(name: str, error: OSError) -> StorageError:
 
 
 def open_text(url: str) -> TextIO:
-    """A text file, to be read line by line. Raises StorageError."""
+    """A text file, to be read line by line; "-" is standard input. Raises StorageError."""
     try:
         if is_remote(url):
             return io.StringIO(read(url).decode("utf-8-sig"), newline="")
-        return open(url, encoding="utf-8-sig", newline="")
+        # Names of files may hold any bytes.
+        kind: dict[str, Any] = {"encoding": "utf-8-sig", "errors": "surrogateescape", "newline": ""}
+        return open(0, closefd=False, **kind) if url == "-" else open(url, **kind)
     except FileNotFoundError:
         raise StorageError(f"There is no file {url}.") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -183,7 +194,8 @@ def remove(url: str) -> None:
 def find(root: str, passed_over: tuple[str, ...] = ()) -> Iterator[Entry]:
     """All files below a folder, sorted, except hidden ones and those below the folders in `passed_over`.
 
-    One folder's names are in memory at a time.
+    Links to files are files, those to folders are passed over. What cannot be read is an entry with its problem. One
+    folder's names are in memory at a time.
     """
     if not is_remote(root):
         yield from _find_local(Path(root), "", {Path(folder).resolve() for folder in passed_over})
@@ -216,12 +228,22 @@ def _find_local(folder: Path, prefix: str, passed_over: set[Path]) -> Iterator[E
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        raise StorageError(f"The folder {folder} cannot be read: {error.strerror}.") from None
+        problem = f"The folder cannot be read: {error.strerror}."
+        if not prefix:
+            raise StorageError(f"{folder}: {problem}") from None
+        yield Entry(str(folder), prefix.rstrip("/"), 0, problem=problem)
+        return
     for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):
             if not passed_over or Path(entry.path).resolve() not in passed_over:
                 yield from _find_local(Path(entry.path), f"{prefix}{entry.name}/", passed_over)
-        elif entry.is_file():
-            yield Entry(entry.path, prefix + entry.name, entry.stat().st_size)
+            continue
+        try:
+            status = entry.stat()
+        except OSError:  # a link that leads nowhere, or a file that was deleted just now
+            yield Entry(entry.path, prefix + entry.name, 0)
+        else:
+            if stat.S_ISREG(status.st_mode):
+                yield Entry(entry.path, prefix + entry.name, status.st_size)

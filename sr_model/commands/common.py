@@ -1,6 +1,7 @@
 """Shared by all commands: errors become a sentence, and options that choose a network."""
 
 import argparse
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,8 @@ EXTRAS = {
 def run(work: Callable[[], int]) -> int:
     """Run `work` and return the exit status: its own, 2 for wrong settings, 1 for other errors that a user can fix."""
     limit_threads()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may hold any bytes
     try:
         return work()
     except SRError as error:

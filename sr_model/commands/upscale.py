@@ -1,11 +1,14 @@
 """Enlarge a picture, or every picture of a folder, a list or a shard."""
 
 import argparse
+import logging
+import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,11 +19,26 @@ from sr_model.bulk.outputs import FORMATS, Output
 from sr_model.bulk.plan import plan
 from sr_model.bulk.records import Record
 from sr_model.commands.common import add_network, chosen_scale, load_upscaler
-from sr_model.commands.display import Display, FrameDisplay
+from sr_model.commands.display import Display, FrameDisplay, Report
 from sr_model.errors import ConfigError
 from sr_model.inference.batches import Tick
 from sr_model.inference.upscaler import Upscaler
+from sr_model.system.remote import is_remote
 from sr_model.video import clips
+
+NOT_OF_VIDEOS = (
+    "cluster",
+    "column",
+    "dry_run",
+    "from_file",
+    "glob",
+    "keep_exif",
+    "max_side",
+    "report",
+    "suffix",
+    "timing",
+    "workers",
+)
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -39,7 +57,10 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "--glob", action="append", default=[], metavar="PATTERN", help="only files like *.jpg; may be repeated"
     )
     parser.add_argument(
-        "--from-file", default="", metavar="LIST", help="names below IN, or whole ones: lines, .csv, .tsv or .parquet"
+        "--from-file",
+        default="",
+        metavar="LIST",
+        help="names below IN, or whole ones: lines (- for stdin), .csv, .tsv, .parquet",
     )
     parser.add_argument("--column", default="", metavar="NAME", help="of the list's names (default: path)")
     parser.add_argument("--keep-exif", action="store_true", help="camera, date, place: all that the originals hold")
@@ -66,24 +87,39 @@ def _run(options: argparse.Namespace) -> int:
     output = Output(
         options.format, numbers[-1] if numbers else None, options.suffix, options.keep_exif, options.max_side
     )
-    if storage.ending(options.input) in clips.SUFFIXES:
-        return _video(options, output)
-    job = replace(_job(options, output), measure=bool(options.report))
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd files, which they do not name
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    is_video = storage.ending(options.input) in clips.SUFFIXES
+    job = None if is_video else replace(_job(options, output), measure=bool(options.report))
+    try:
+        return _pictures(options, job) if job else _video(options, output)
+    except KeyboardInterrupt:
+        if job and not job.journal:
+            raise
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _pictures(options: argparse.Namespace, job: Job) -> int:
     upscaler = load_upscaler(options)
     if options.dry_run:
         print(plan(job, upscaler).text())
         return 0
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     with (
-        open(options.report, "w") if options.report else nullcontext() as report,
+        closing(Report(options.report)) if options.report else nullcontext() as report,
         Display(upscaler.scale, report, options.timing, one_file=not job.journal) as display,
     ):
         display.count(job.items)
-        wait = partial(print, f"waiting for another job on {options.output} to end", file=sys.stderr, flush=True)
+        wait = _waiting(options)
         for step in _on_cluster(options, job, upscaler, wait) if options.cluster else job.steps(upscaler, wait):
             display.show(step)
     return 1 if display.counts["refused"] else 0
+
+
+def _waiting(options: argparse.Namespace) -> Callable[[], None]:
+    return partial(print, f"waiting for another job on {options.output} to end", file=sys.stderr, flush=True)
 
 
 def _job(options: argparse.Namespace, output: Output) -> Job:
@@ -97,13 +133,21 @@ def _on_cluster(
 ) -> Iterator[Tick | Record]:
     from sr_model.bulk import cluster
 
-    asked = {"device": options.device, "tile": options.tile, "engine": options.engine, "quality": options.quality}
+    asked = {name: getattr(options, name) for name in ("device", "tile", "engine", "quality", "strength")}
     with job.lock(wait):
         yield from cluster.run(job, upscaler, asked, options.cluster, options.workers)
 
 
 def _video(options: argparse.Namespace, output: Output) -> int:
+    others = [name for name in NOT_OF_VIDEOS if getattr(options, name)] + ["quality N"] * (output.quality is not None)
+    if others:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise ConfigError(f"{names} cannot be used with a video.")
+    if is_remote(options.input) or is_remote(options.output):
+        raise ConfigError("Videos are read from a disk and written to one, not behind URLs; copy the video first.")
     source, target = Path(options.input), Path(options.output)
+    if target.is_dir() or options.output.endswith(os.sep):
+        target /= source.name
     if target.suffix.lower() not in clips.SUFFIXES:
         raise ConfigError(f"OUT of a video must end in one of {', '.join(clips.SUFFIXES)}.")
     if target.exists() and source.exists() and target.samefile(source):
@@ -111,7 +155,7 @@ def _video(options: argparse.Namespace, output: Output) -> int:
     upscaler = load_upscaler(options)
     settings = str(output.settings(upscaler, target.suffix))
     with FrameDisplay() as display:
-        for step in clips.enlarge(upscaler, source, target, settings):
+        for step in clips.enlarge(upscaler, source, target, settings, wait=_waiting(options)):
             display.show(step.done, step.total)
     print(target)
     return 0

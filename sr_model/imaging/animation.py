@@ -21,7 +21,7 @@ class Timing:
     plays: int  # 0: without end
 
 
-def frame_count(source: bytes) -> int:
+def frame_count(source: bytes | str) -> int:
     """How many frames an image file has; 1 where it is no animation. Raises ImageError."""
     return images.with_header(source, MAX_PIXELS, lambda image: len(_frames(image)))
 
