@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from sr_model.errors import ConfigError
 from sr_model.models import weights
 from sr_model.system import zero_gpu
-from sr_model.ui import cache, components, form, texts
+from sr_model.ui import cache, components, form, texts, words
 from sr_model.ui.components import refuse_addresses
 from sr_model.ui.examples import Example, load_examples
 from sr_model.ui.handlers import MAX_SECONDS, Handlers, waiting
@@ -37,15 +37,7 @@ WAIT = (
 )
 CANCEL = "() => { window.srCancelled = Date.now(); return []; }"
 UNLESS_CANCELLED = "(status) => (Date.now() - (window.srCancelled || 0) < 10000 ? { kind: 'cancelled' } : status)"
-# In the browser, which knows the address that people use.
-PUT_ADDRESS = """() => %s.replaceAll(
-  "ADDRESS", ((window.gradio_config || {}).root || new URL(".", document.baseURI).href).replace(/\\/$/, "")
-)"""
-# The main button says what it does in the mode that is chosen.
-NAME_RUN = (
-    "(mode) => ({__type__: 'update', value: mode.chosen === 'enlarge' ? "
-    f"{json.dumps(str(WORD('run')))} : {json.dumps(str(WORD('run_compare')))}}})"
-)
+QUICK: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
 
 
 def build_app(
@@ -80,7 +72,7 @@ def build_app(
         parts = _layout(upscalers, shown, example, finished)
         parts.plan.value = handlers.plan(example, None, *(control.value for control in parts.controls.all()))
         _connect(parts, handlers, turns)
-        page.load(None, None, parts.program, js=PUT_ADDRESS % json.dumps(texts.api(*upscalers.default, "ADDRESS")))
+        _translate(page, parts)
         page.unload(handlers.leave)
         page.unload(turns.leave)
     refuse_addresses(page)
@@ -173,6 +165,7 @@ class Parts:
     inside: gr.HTML
     gallery: gr.HTML
     program: gr.Markdown
+    weights: gr.Markdown
 
 
 def _choose_matplotlib_backend() -> None:
@@ -184,7 +177,7 @@ def _choose_matplotlib_backend() -> None:
 
 
 def _layout(upscalers: Upscalers, examples: dict[str, Example], chosen_example: Any, finished: Any) -> Parts:
-    gr.Markdown(f"# {texts.TITLE}\n\n{texts.LEAD}", elem_id="sr-head")
+    gr.HTML(words.block("title", "lead", level=1), elem_id="sr-head")
     with gr.Row(elem_id="sr-main"):
         with gr.Column(elem_id="sr-form"):
             picture = form.picture(chosen_example)
@@ -200,9 +193,9 @@ def _layout(upscalers: Upscalers, examples: dict[str, Example], chosen_example: 
             viewer = components.viewer(finished, elem_id="sr-viewer")
             inside = components.inside(elem_id="sr-inside")
     gallery = _examples(examples)
-    program = _about(upscalers)
+    texts_below = _about(upscalers)
     return Parts(
-        picture, reference, controls, device, plan, run, cancel, status, many, viewer, inside, gallery, program
+        picture, reference, controls, device, plan, run, cancel, status, many, viewer, inside, gallery, *texts_below
     )
 
 
@@ -217,33 +210,39 @@ def _connect(parts: Parts, handlers: Handlers, turns: Turns) -> None:
         "show_progress_on": parts.status,
         "api_visibility": "private",
     }
-    quick: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
     # In the browser, as the server's first update arrives only after the queue.
     begun = [parts.run.click, parts.gallery.select, parts.many.select]
-    gr.on(begun, None, None, [parts.status, parts.run, parts.cancel], js=WAIT, **quick)
+    gr.on(begun, None, None, [parts.status, parts.run, parts.cancel], js=WAIT, **QUICK)
     pressed = parts.run.click(handlers.run, asked, outputs, **queued)
     tried = parts.gallery.select(handlers.run_example, settings, [parts.picture, parts.reference, *outputs], **queued)
     many = [parts.many, *settings]
     worked = parts.many.select(turns.run, many, [parts.many, *outputs], trigger_mode="multiple", **queued)
-    parts.cancel.click(handlers.cancelled, None, outputs, cancels=[pressed, tried, worked], js=CANCEL, **quick)
+    parts.cancel.click(handlers.cancelled, None, outputs, cancels=[pressed, tried, worked], js=CANCEL, **QUICK)
     for event in (pressed, tried, worked):
-        event.failure(handlers.failed, parts.status, outputs, js=UNLESS_CANCELLED, **quick)
-    parts.many.input(turns.look, many, parts.many, trigger_mode="always_last", **quick)
+        event.failure(handlers.failed, parts.status, outputs, js=UNLESS_CANCELLED, **QUICK)
+    parts.many.input(turns.look, many, parts.many, trigger_mode="always_last", **QUICK)
     parts.inside.select(handlers.inside, [parts.inside, parts.picture, *settings], parts.inside, **queued)
     # What the visitor's own device does stays in the browser.
     parts.device.input(
-        None, parts.device, [*outputs, parts.plan], js="(updates) => updates", trigger_mode="multiple", **quick
+        None, parts.device, [*outputs, parts.plan], js="(updates) => updates", trigger_mode="multiple", **QUICK
     )
-    parts.controls.mode.input(None, parts.controls.mode, parts.run, js=NAME_RUN, **quick)
     gr.on(
         [part.input for part in asked],
         handlers.plan,
         asked,
         parts.plan,
         trigger_mode="always_last",
-        **quick,
+        **QUICK,
     )
     api(handlers.enlarge, api_name="enlarge", concurrency_id=SLOT, concurrency_limit=1)
+
+
+def _translate(page: gr.Blocks, parts: Parts) -> None:
+    """What Gradio's own components say follows the visitor's language, in the browser."""
+    mode = parts.controls.mode
+    outputs = [parts.run, parts.cancel, parts.program, parts.weights]
+    page.load(None, [mode, parts.program, parts.weights], outputs, js=words.script("begin(root, ...values)"), **QUICK)
+    mode.input(None, mode, parts.run, js=words.script("nameRun(...values)"), **QUICK)
 
 
 def _examples(examples: dict[str, Example]) -> gr.HTML:
@@ -252,18 +251,19 @@ def _examples(examples: dict[str, Example]) -> gr.HTML:
         for name, e in examples.items()
     ]
     if entries:
-        gr.Markdown("## Examples", elem_id="sr-examples-head")
+        gr.HTML(words.block("examples"), elem_id="sr-examples-head")
     return components.gallery(entries, elem_id="sr-examples", visible=bool(entries))
 
 
-def _about(upscalers: Upscalers) -> gr.Markdown:
+def _about(upscalers: Upscalers) -> tuple[gr.Markdown, gr.Markdown]:
+    """How programs use the page, and its weights, below the rest of the texts."""
     preset, scale = upscalers.default
     with gr.Row(elem_id="sr-about"):
-        gr.Markdown(texts.HOW)
-        gr.Markdown(texts.LIMITS)
-        gr.Markdown(texts.PRIVACY)
+        gr.HTML(words.block("how", "how_1", "how_2", "how_3"))
+        gr.HTML(words.block("limits", "limits_1", "limits_2", **texts.LIMITS))
+        gr.HTML(words.block("privacy", "privacy_1"))
         program = gr.Markdown(texts.api(preset, scale), elem_id="sr-program")
         space = os.environ.get("SPACE_ID")
         duplicate = texts.DUPLICATE.format(space=space) if space else ""
-        gr.Markdown(duplicate + texts.weights(upscalers.cards(), str(upscalers.place.repo or "")), elem_id="sr-weights")
-    return program
+        served = texts.weights(upscalers.cards(), str(upscalers.place.repo or ""))
+        return program, gr.Markdown(duplicate + served, elem_id="sr-weights")

@@ -4,17 +4,15 @@ import re
 from collections.abc import Sequence
 
 from sr_model.models.weights import Card, name
+from sr_model.ui import words
 from sr_model.ui.cache import INTERVAL, MAX_AGE
 from sr_model.ui.limits import MAX_BYTES, MAX_PIXELS, MAX_RESULT_PIXELS
 from sr_model.ui.many.rows import MOST_BYTES, MOST_FILES
 
 assert MAX_AGE + INTERVAL <= 3600, "the page promises that pictures are gone within an hour"
 
-TITLE = "Super-resolution autoencoder"
-LEAD = (
-    "Enlarge a picture with an autoencoder, and see it beside plain bicubic enlargement and the original, "
-    "pixel by pixel."
-)
+ENGLISH = words.read()
+TITLE = ENGLISH["title"]
 OPENING = "Opening the picture"
 DONE = "Done."
 NO_PICTURE = "Choose a picture first; while it is uploading, wait a moment."
@@ -25,37 +23,18 @@ WAITING = "Waiting in the queue"
 CANCELLED = "Cancelled."
 TOO_LONG = "This would take about {seconds:.0f} seconds here, and at most {most:.0f} are allowed."
 
-HOW = """## How it works
+LIMITS = {
+    "pixels": f"{MAX_PIXELS / 1e6:g}",
+    "megabytes": MAX_BYTES // 1024**2,
+    "result": f"{MAX_RESULT_PIXELS / 1e6:g}",
+    "files": MOST_FILES,
+    "total": MOST_BYTES // 1024**2,
+}
 
-An encoder processes the small picture. Its full-resolution features go straight to the decoder (the skip path), \
-and the rest is compressed into a latent at half resolution, which sees further around each pixel. The decoder \
-rebuilds the large picture from both. It starts from bicubic enlargement and adds only what bicubic misses: sharper \
-edges and finer texture.
+# The words in capitals are those of words/, and what a page puts in.
+API = """## PROGRAM
 
-*Compare* treats your picture as the truth: it is shrunk, enlarged by both methods, and measured against what it was. \
-*Enlarge* makes the picture itself larger.
-
-*Classic* and *Keras* are the networks of two tutorials that this project grew out of, trained on the same photos. \
-Classic does not enlarge: it sharpens what is blurred, such as a picture that was enlarged before."""
-
-LIMITS = f"""## Limits
-
-Pictures of at most {MAX_PIXELS / 1e6:g} megapixels and {MAX_BYTES // 1024**2} MB; results of at most \
-{MAX_RESULT_PIXELS / 1e6:g} megapixels. Several at once: {MOST_FILES} files of {MOST_BYTES // 1024**2} MB in all, or a \
-zip of {MAX_BYTES // 1024**2} MB. Only the first frame of an animation is used. The networks were trained \
-on clean photos shrunk by bicubic: noise and compression artefacts are sharpened too, and detail that the small \
-picture has lost is guessed, so do not identify faces or number plates from it."""
-
-PRIVACY = """## Privacy
-
-Pictures are used only to make your result, and are deleted from the server within an hour; those that you work on \
-with *My device* are not sent at all. Results contain no \
-location, and camera data only if you ask for it. The page sets no cookies, keeps no history and loads nothing from \
-elsewhere."""
-
-API = """## From a program
-
-Python, after `pip install gradio_client`; it returns the enlarged picture as a PNG file:
+PYTHON_SAID
 
 ```python
 import shutil
@@ -67,7 +46,7 @@ path = client.predict(handle_file("photo.png"), SCALE, "PRESET", api_name="/enla
 shutil.move(path, "large.png")
 ```
 
-JavaScript, in Node or a page of this address:
+JAVASCRIPT_SAID
 
 ```js
 // A file or blob in, a blob of the enlarged PNG out.
@@ -88,7 +67,7 @@ async function enlarge(picture, scale = SCALE, preset = "PRESET") {
 }
 ```
 
-curl:
+CURL_SAID
 
 ```bash
 api="ADDRESS/gradio_api"
@@ -111,13 +90,19 @@ DUPLICATE = """## Your own copy
 
 def api(preset: str, scale: int, address: str = "https://...") -> str:
     """How programs use the page at this address; the page puts in its own."""
-    return API.replace("ADDRESS", address).replace("PRESET", preset).replace("SCALE", str(scale))
+    values = {"ADDRESS": address, "PRESET": preset, "SCALE": str(scale), "PROGRAM": ENGLISH["program"]}
+    for language in ("python", "javascript", "curl"):
+        values[f"{language.upper()}_SAID"] = ENGLISH[f"program_{language}"]
+    text = API
+    for gap, value in values.items():
+        text = text.replace(gap, value)
+    return text
 
 
 def weights(cards: Sequence[Card], place: str) -> str:
     """Which weights the page serves: a table of their names, dates and sha256."""
     source = f" from `{place}`" if place else ""
-    lines = ["## Weights", "", f"This page serves these weights{source}:", ""]
+    lines = [f"## {ENGLISH['weights']}", "", f"{ENGLISH['weights_1']}{source}:", ""]
     lines += ["| weights | made | sha256 |", "|---|---|---|"]
     lines += [f"| {name(card.preset, card.scale)} | {_day(card.made)} | `{_hex(card.sha256)}` |" for card in cards]
     return "\n".join(lines)

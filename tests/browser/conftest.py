@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +81,10 @@ def serve() -> Iterator[Serve]:
 class Visit:
     """A visitor's tab, with what went wrong in it and what it asked of other hosts."""
 
-    def __init__(self, browser: Any, address: str, **options: Any) -> None:
+    def __init__(self, browser: Any, address: str, speaks: Sequence[str] = (), **options: Any) -> None:
         self.context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+        if speaks:  # more languages than one, which Playwright has no option for
+            self.context.add_init_script(f"Object.defineProperty(navigator, 'languages', {{ value: {list(speaks)} }})")
         self.page = self.context.new_page()
         self.errors: list[str] = []
         self.strangers: list[str] = []

@@ -1,5 +1,6 @@
 // Radio buttons, or boxes where several may be chosen, in a row.
 import { hear, make, settings, tell } from "../parts/bus.js";
+import { worded } from "../words/said.js";
 import { t } from "../words/words.js";
 
 export default function mount({ element, props, trigger, watch }) {
@@ -27,7 +28,7 @@ export default function mount({ element, props, trigger, watch }) {
   function announce() {
     const { chosen, options: entries } = props.value;
     const entry = entries.find((option) => option.value === chosen);
-    hint.textContent = entry ? t(entry.hint, entry) : "";
+    hint.textContent = entry ? worded(entry.hint, entry) : "";
     tell("setting", { name: props.name, value: chosen });
   }
 
@@ -42,7 +43,7 @@ export default function mount({ element, props, trigger, watch }) {
         input.checked = isChosen(option.value);
         input.disabled = Boolean(allowed) && !allowed.includes(option.value);
         input.addEventListener("change", () => choose(option.value, true));
-        label.append(input, t(String(option.label)));
+        label.append(input, worded(String(option.label)));
         return label;
       }),
     );

@@ -1,5 +1,6 @@
 // Before the button: the size now and then, and the seconds; or what exceeds a limit, and what would fit.
 import { hear, make, settings, tell } from "../parts/bus.js";
+import { said } from "../words/said.js";
 import { number, t } from "../words/words.js";
 
 const size = ([w, h]) => `${w}×${h}`;
@@ -25,10 +26,10 @@ export default function mount({ element, props, watch }) {
           seconds: seconds(Math.max(value.seconds, 0.1)),
         })
       : "";
-    root.querySelector(".sr-plan-alert").textContent = value.kind === "exceeds" ? value.text : "";
+    root.querySelector(".sr-plan-alert").textContent = value.kind === "exceeds" ? said(value.text) : "";
     root.querySelector(".sr-offers").replaceChildren(
       ...(value.offers || []).map((offer) => {
-        const button = make("button", "sr-offer", t("offer", { setting: offer.label }));
+        const button = make("button", "sr-offer", t("offer", { setting: said(offer.label) }));
         button.type = "button";
         button.addEventListener("click", () => tell("choose", { name: offer.setting, value: offer.value }));
         return button;
@@ -39,7 +40,7 @@ export default function mount({ element, props, watch }) {
   // The same sentence twice would be once too often.
   hear("status", ({ kind, text }) => {
     const alert = root.querySelector(".sr-plan-alert");
-    if (kind === "refused" && alert.textContent === text) alert.textContent = "";
+    if (kind === "refused" && alert.textContent === said(text)) alert.textContent = "";
   });
   watch("value", render);
   render();

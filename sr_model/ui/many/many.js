@@ -1,5 +1,6 @@
 // Several files at once: each is sent, shown as a row, and enlarged by the server when the main button is pressed.
 import { hear, make, settings, tell } from "../parts/bus.js";
+import { said } from "../words/said.js";
 import { number, t, translate } from "../words/words.js";
 
 const ABOUT = ["scale", "preset", "target", "strength"]; // settings that sizes and seconds depend on
@@ -35,10 +36,9 @@ export default function mount({ element, props, trigger, watch, upload, root: ad
     item.dataset.state = state;
     const sizes = source && source[0] ? size(source) + (result ? ` → ${size(result)}` : "") : "";
     const percent = Math.round((part || 0) * 100);
-    const said = text || (state === "working" ? t("file_working", { percent }) : t(`file_${state}`));
-    const words = [make("span", "sr-row-name", name), make("span", "sr-row-size", sizes)];
-    words.push(make("span", "sr-row-state", said), make("span", "sr-row-left", left == null ? "" : inWords(left)));
-    item.append(...words);
+    const words = said(text) || (state === "working" ? t("file_working", { percent }) : t(`file_${state}`));
+    item.append(make("span", "sr-row-name", name), make("span", "sr-row-size", sizes));
+    item.append(make("span", "sr-row-state", words), make("span", "sr-row-left", left == null ? "" : inWords(left)));
     if (state === "working") item.style.setProperty("--part", `${percent}%`);
     return item;
   }
@@ -53,7 +53,7 @@ export default function mount({ element, props, trigger, watch, upload, root: ad
     if (count("done")) parts.push(t("files_done", { count: count("done") }));
     if (count("refused")) parts.push(t("files_refused", { count: count("refused") }));
     line.textContent = parts.join(" · ");
-    note.textContent = (sent && sent.note) || "";
+    note.textContent = said(sent && sent.note);
     const results = (sent && sent.results) || { count: 0 };
     zip.hidden = !results.count || working;
     zip.textContent = t("files_zip", { count: results.count, megabytes: megabytes(results.bytes || 0) });
@@ -71,7 +71,7 @@ export default function mount({ element, props, trigger, watch, upload, root: ad
     wanted = false;
     if (!sent || !sent.id || working) return;
     if (!sent.pending) {
-      note.textContent = sent.note || t("files_nothing");
+      note.textContent = said(sent.note) || t("files_nothing");
       return;
     }
     working = true;
@@ -93,7 +93,7 @@ export default function mount({ element, props, trigger, watch, upload, root: ad
   function objection(file, room) {
     const most = props.limits.each / 1048576;
     if (file.size > props.limits.each) return t("too_large", { size: number(file.size / 1048576, 1), most });
-    return file.size > room ? t("files_too_much", { most: props.limits.bytes / 1048576 }) : "";
+    return file.size > room ? t("said_files_too_much", { most: props.limits.bytes / 1048576 }) : "";
   }
 
   async function open(files) {

@@ -1,5 +1,6 @@
 // Examples as buttons.
 import { make, settings, tell } from "./bus.js";
+import { said } from "../words/said.js";
 
 const BUSY = ".sr-status[data-kind='working'], .sr-status[data-kind='waiting']";
 
@@ -19,7 +20,7 @@ export default function mount({ element, props, trigger }) {
     picture.src = example.thumb;
     picture.alt = "";
     picture.loading = "lazy";
-    button.append(picture, make("span", "sr-example-title", example.title));
+    button.append(picture, make("span", "sr-example-title", said(example.title)));
     item.append(button, make("span", "sr-example-credit", example.credit));
     list.append(item);
   }

@@ -1,5 +1,6 @@
 // What goes on inside the network, for the picture that is chosen: each one press away, and computed only then.
 import { hear, make, settings } from "./bus.js";
+import { said } from "../words/said.js";
 import { t, translate } from "../words/words.js";
 
 const ABOUT = ["preset", "scale", "strength", "place"]; // settings that another network or its place comes with
@@ -13,7 +14,7 @@ function image(url, alt, width, height) {
 function figure(picture, title, detail) {
   const node = make("figure");
   const caption = make("figcaption");
-  caption.append(make("b", "", title), make("span", "", detail));
+  caption.append(make("b", "", said(title)), make("span", "", detail.split("\n").map(said).join("\n")));
   node.append(caption, picture);
   return node;
 }
@@ -62,15 +63,15 @@ export default function mount({ element, props, trigger, watch, root: address })
         grid.append(...row.map(each));
         return grid;
       });
-      fill(t("inside_panels_of", { name }), ...grids);
+      fill(t("inside_panels_of", { name: said(name) }), ...grids);
     },
     latent({ name, file, width, height, shape, count }) {
       const picture = image(file.url, t("inside_latent"), width, height);
       picture.className = "sr-channels";
-      fill(t("inside_latent_of", { name, shape, count }), picture);
+      fill(t("inside_latent_of", { name: said(name), shape, count }), picture);
     },
     refused({ text }) {
-      fill(text);
+      fill(said(text));
     },
   };
 

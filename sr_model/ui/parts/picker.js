@@ -1,5 +1,6 @@
 // Takes a picture, shows it at once, and sends its own bytes.
 import { hear, local, settings, tell } from "./bus.js";
+import { said } from "../words/said.js";
 import { t, translate } from "../words/words.js";
 
 const NOTHING = ""; // Gradio turns null into this, and would report that as a change
@@ -107,7 +108,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
       if (!props.main) announce(null);
       return;
     }
-    show("ready", value.name, value.thumb || value.file.url);
+    show("ready", said(value.name), value.thumb || value.file.url);
     announce({ name: value.name, source: value.file.url, own: false, first });
   }
 

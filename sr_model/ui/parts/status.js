@@ -1,17 +1,18 @@
 // What is going on: in a line, in a bar, and in the tab's title.
 import { hear, tell } from "./bus.js";
+import { said } from "../words/said.js";
 import { known, t } from "../words/words.js";
 
 export default function mount({ element, props, watch }) {
   const root = element.querySelector(".sr-status");
   const bar = root.querySelector(".sr-bar");
   const line = root.querySelector(".sr-status-text");
-  const title = document.title;
+  const title = t("title");
   bar.setAttribute("aria-label", t("tiles_done"));
 
   function sentence(value) {
     const key = value.word === "tiles" && value.seconds == null ? "tiles_only" : value.word;
-    if (!key || !known(key)) return value.text;
+    if (!key || !known(key)) return said(value.text);
     return t(key, { done: value.done, total: value.total, seconds: Math.round(value.seconds || 0) });
   }
 
@@ -21,7 +22,7 @@ export default function mount({ element, props, watch }) {
     const busy = value.kind === "working" || value.kind === "waiting";
     root.dataset.kind = value.kind;
     line.textContent = refused ? "" : sentence(value);
-    root.querySelector(".sr-status-alert").textContent = refused ? value.text : "";
+    root.querySelector(".sr-status-alert").textContent = refused ? said(value.text) : "";
     bar.hidden = !busy;
     bar.max = value.total || 1;
     if (value.kind === "waiting") bar.removeAttribute("value");

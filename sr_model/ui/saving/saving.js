@@ -1,5 +1,6 @@
 // Downloads of a result in any of four formats, and copies to the clipboard.
 import { local, make } from "../parts/bus.js";
+import { said } from "../words/said.js";
 import { t } from "../words/words.js";
 import { titleOf } from "../viewer/panes.js";
 
@@ -76,7 +77,7 @@ export function showSaving(root, value, address) {
   }
   const attempt = (work) => () =>
     work().catch((error) => {
-      said.textContent = error.message || t("not_arrived");
+      said.textContent = said(error.message) || t("not_arrived");
     });
   const download = button(
     "download",

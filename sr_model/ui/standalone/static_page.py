@@ -14,7 +14,6 @@ from sr_model.errors import ConfigError, WeightsError
 from sr_model.exporting.formats import export
 from sr_model.models import places, weights
 from sr_model.networks.presets import INT8
-from sr_model.ui import words
 from sr_model.ui.device import offered
 from sr_model.ui.examples import load_examples
 from sr_model.ui.jobs import maps
@@ -67,7 +66,6 @@ def write(folder: Path, preset: str = "nano", where: str | os.PathLike = weights
             "stops": list(maps.STOPS),
         },
         "maxBytes": MAX_BYTES,
-        "words": words.read(),
         "examples": _examples(folder),
     }
     _write(folder / "index.html", _index(setup))
@@ -100,8 +98,8 @@ def _networks(folder: Path, preset: str, where: str | os.PathLike) -> list[dict[
 
 
 def _copy_code(folder: Path) -> list[str]:
-    """The page's scripts and styles and the runtime, as they are; returns their paths."""
-    paths = [path for path in sorted(UI.rglob("*")) if path.suffix in (".js", ".css", ".gz", ".LICENCE")]
+    """The page's scripts, styles and words and the runtime, as they are; returns their paths."""
+    paths = [path for path in sorted(UI.rglob("*")) if path.suffix in (".js", ".json", ".css", ".gz", ".LICENCE")]
     copied = []
     for path in paths:
         if path.name == "service.js":

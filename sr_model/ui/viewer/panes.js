@@ -1,6 +1,7 @@
 // A pane: a window onto one picture, drawn as a preview or whole, and in tiles where one has zoomed in.
 import { make } from "../parts/bus.js";
-import { known, t } from "../words/words.js";
+import { said } from "../words/said.js";
+import { t } from "../words/words.js";
 
 const MARGIN = 1; // tiles around what is seen, so that a drag meets no blank
 const MOST = 48; // tiles of a pane at once: a telephone holds no more, so from afar the preview has to do
@@ -14,7 +15,7 @@ function picture(url, className = "") {
   return node;
 }
 
-export const titleOf = (title) => (known(`title_${title}`) ? t(`title_${title}`) : title);
+export const titleOf = (title) => (title === "yours" ? t("title_yours") : said(title));
 
 export class Pane {
   // `value`: {title, width, height, file: {url}, tiles?, maps?, name?, stamp?, smooth?}, shown at the view's size.
@@ -31,7 +32,7 @@ export class Pane {
     this.layer.append(this.base);
     const label = make("figcaption", "sr-label");
     label.append(make("b", "", titleOf(value.title)), make("span", "sr-size", `${value.width}x${value.height}`));
-    if (value.stamp) label.append(make("span", "sr-stamp", value.stamp));
+    if (value.stamp) label.append(make("span", "sr-stamp", said(value.stamp)));
     this.window.append(this.layer, label);
     this.figure.append(this.window);
   }

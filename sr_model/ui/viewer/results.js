@@ -1,5 +1,6 @@
 // Below the panes: the line, the numbers, the bar of the map's colours.
 import { make } from "../parts/bus.js";
+import { said } from "../words/said.js";
 import { t } from "../words/words.js";
 import { titleOf } from "./panes.js";
 
@@ -7,7 +8,7 @@ function row({ title, cells }) {
   const line = make("tr");
   const head = make("th", "", titleOf(title));
   head.scope = "row";
-  line.append(head, ...cells.map((cell) => make("td", cell.best ? "sr-best" : "", cell.text)));
+  line.append(head, ...cells.map((cell) => make("td", cell.best ? "sr-best" : "", said(cell.text))));
   return line;
 }
 
@@ -21,7 +22,7 @@ export function showNumbers(root, value) {
   const rows = (value && value.scores) || [];
   const columns = (value && value.columns) || [];
   text(root, ".sr-note", value && value.note ? t(value.note) : "");
-  text(root, ".sr-line", value && value.line);
+  text(root, ".sr-line", value && value.line.split(" · ").map(said).join(" · "));
   const head = make("tr");
   for (const key of rows.length ? ["method", ...columns] : []) {
     const cell = make("th", "", t(`column_${key}`));

@@ -1,5 +1,6 @@
 // Shows what there is: the picture that was chosen, until there is a result of it and of these settings.
 import { current, hear, make, settings, tell } from "../parts/bus.js";
+import { said } from "../words/said.js";
 import { t, translate } from "../words/words.js";
 import { showSaving } from "../saving/saving.js";
 import { Arrangement } from "./arrange.js";
@@ -126,7 +127,7 @@ export default function mount({ element, props, watch, root: address }) {
     const made = value ? value.stamp.settings : {};
     const old = Object.keys(made).some((name) => name in settings && !same(made[name], settings[name]));
     root.classList.toggle("sr-old", Boolean(old));
-    root.querySelector(".sr-stale").textContent = old ? t("stale", { made: value.stamp.label }) : "";
+    root.querySelector(".sr-stale").textContent = old ? t("stale", { made: said(value.stamp.label) }) : "";
   }
 
   const acts = {

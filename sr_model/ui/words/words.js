@@ -1,20 +1,17 @@
-// The page's words in the visitor's language, from what Gradio holds for its own components (gr.I18n).
-const all = (window.gradio_config || {}).i18n_translations || {};
+// The page's words in the visitor's language: of the browser's languages the first that the page has.
+const LANGUAGES = ["en", "de", "es", "fr", "zh", "ja"]; // each has a file beside this one
+const TAGS = { zh: "zh-Hans" };
 
-function languageOf(wanted) {
-  for (const tag of wanted) {
-    for (const name of [tag, tag.split("-")[0]]) if (all[name]) return name;
-  }
-  return "en";
-}
+const wanted = (navigator.languages || [navigator.language]).map((tag) => tag.split("-")[0]);
+export const language = wanted.find((each) => LANGUAGES.includes(each)) || "en";
+document.documentElement.lang = TAGS[language] || language;
 
-export const language = languageOf(navigator.languages || [navigator.language]);
-const chosen = all[language] || {};
-const english = all.en || {};
+const read = async (name) => (await fetch(new URL(`./${name}.json`, import.meta.url))).json();
+export const [english, chosen] = await Promise.all([read("en"), read(language)]);
 
 // The sentence of a key with {name}s filled in; what is no key stands for itself.
 export function t(key, values = {}) {
-  const sentence = chosen[key] ?? english[key] ?? key;
+  const sentence = chosen[key] ?? key;
   return sentence.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 }
 
@@ -22,7 +19,9 @@ export const known = (key) => key in english;
 
 // Fill the elements that name a word: data-word is their text, data-label what screen readers say.
 export function translate(root) {
-  for (const node of root.querySelectorAll("[data-word]")) node.textContent = t(node.dataset.word);
+  for (const node of root.querySelectorAll("[data-word]")) {
+    node.textContent = t(node.dataset.word, JSON.parse(node.dataset.values || "{}"));
+  }
   for (const node of root.querySelectorAll("[data-label]")) node.setAttribute("aria-label", t(node.dataset.label));
 }
 

@@ -1,7 +1,7 @@
 // The page without a server: its components get here what Gradio gives them, and the device is chosen for all work.
-import { setup } from "./setup.js"; // before all others, whose words it holds
+import { setup } from "./setup.js";
 import { hear, tell } from "../../parts/bus.js";
-import { language, t } from "../../words/words.js";
+import { t, translate } from "../../words/words.js";
 import choice from "../../controls/choice.js";
 import device from "../../device/device.js";
 import gallery from "../../parts/gallery.js";
@@ -30,7 +30,7 @@ function button(id, word) {
   return block(id);
 }
 
-document.documentElement.lang = language;
+translate(document);
 const run = button("sr-run", "run");
 const cancel = button("sr-cancel", "cancel");
 hear("setting", ({ name, value }) => {
