@@ -19,7 +19,6 @@ export default function mount({ element, props, trigger }) {
     });
     picture.src = example.thumb;
     picture.alt = "";
-    picture.loading = "lazy";
     button.append(picture, make("span", "sr-example-title", said(example.title)));
     item.append(button, make("span", "sr-example-credit", example.credit));
     list.append(item);
