@@ -177,7 +177,7 @@ def _choose_matplotlib_backend() -> None:
 
 
 def _layout(upscalers: Upscalers, examples: dict[str, Example], chosen_example: Any, finished: Any) -> Parts:
-    gr.HTML(words.block("title", "lead", level=1), elem_id="sr-head")
+    gr.HTML(words.block("title", "lead"), elem_id="sr-head")
     with gr.Row(elem_id="sr-main"):
         with gr.Column(elem_id="sr-form"):
             picture = form.picture(chosen_example)

@@ -36,10 +36,10 @@ def script(call: str) -> str:
     }}"""
 
 
-def block(heading: str, *paragraphs: str, level: int = 2, **values: object) -> str:
+def block(heading: str, *paragraphs: str, **values: object) -> str:
     """HTML of words by their keys, in English until `words.js` translates it; `values` fill the gaps."""
     filled = html.escape(json.dumps(values))
-    parts = [(f"h{level}", heading), *(("p", key) for key in paragraphs)]
+    parts = [("h1" if heading == "title" else "h2", heading), *(("p", key) for key in paragraphs)]
     lines = [
         f'<{tag} data-word="{key}" data-values="{filled}">{html.escape(read()[key].format(**values))}</{tag}>'
         for tag, key in parts
