@@ -32,5 +32,12 @@ export default function mount({ element, props, trigger }) {
   hear("setting", ({ name }) => {
     if (name === "scale") say();
   });
+  hear("choose", ({ name, value }) => {
+    if (name !== "target" || !UNITS.includes(value.unit) || !(value.value > 0)) return;
+    select.value = value.unit;
+    input.value = value.value;
+    say();
+  });
+  tell("setting", { name: "target", value: props.value });
   say();
 }

@@ -1,4 +1,5 @@
-// The page's words in what is made by Gradio's own components.
+// The page's words in what is made by Gradio's own components, and what else begins with the page.
+import { followAddress } from "../controls/address.js";
 import { inWords } from "./said.js";
 import { t, translate } from "./words.js";
 
@@ -12,6 +13,7 @@ export const nameRun = (mode) => update({ value: t(mode.chosen === "enlarge" ? "
 // `address` is the one that people use.
 export function begin(address, mode, program, weights) {
   for (const node of document.querySelectorAll("#sr-head, #sr-examples-head, #sr-about")) translate(node);
+  followAddress();
   const example = inWords(program, PROGRAM).replaceAll("https://...", address);
   return [nameRun(mode), update({ value: t("cancel") }), example, inWords(weights, ["weights", "weights_1"])];
 }
