@@ -24,7 +24,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from sr_model.system.files import between_marks
-from sr_model.ui.serving.isolation import HEADERS
+from sr_model.ui.serving.headers import ISOLATION
 from sr_model.ui.standalone import static_page
 
 ROOT = Path(__file__).parent.parent
@@ -55,7 +55,7 @@ class Handler(SimpleHTTPRequestHandler):
         super().__init__(*values, **options)
 
     def end_headers(self) -> None:
-        for name, value in HEADERS if self.headers_too else ():
+        for name, value in ISOLATION if self.headers_too else ():
             self.send_header(name.decode(), value.decode())
         super().end_headers()
 

@@ -23,7 +23,7 @@ from sr_model.ui.limits import MAX_BYTES, BodyLimit
 from sr_model.ui.many.turns import Turns
 from sr_model.ui.serving import crowd, proxies
 from sr_model.ui.serving.assets import STYLES
-from sr_model.ui.serving.isolation import isolating
+from sr_model.ui.serving.headers import headers
 from sr_model.ui.serving.routes import routes
 from sr_model.ui.upscalers import Upscalers
 from sr_model.ui.words import WORD
@@ -134,7 +134,7 @@ def launch_options(app: App) -> dict[str, Any]:
         "theme": theme,
         "css_paths": STYLES,
         "app_kwargs": {
-            "middleware": [*isolating(), Middleware(BodyLimit, make_room=app.store.make_room)],
+            "middleware": [*headers(), Middleware(BodyLimit, make_room=app.store.make_room)],
             "routes": routes(app.store, app.upscalers, app.crowd),
         },
         "max_file_size": MAX_BYTES,

@@ -55,6 +55,38 @@ def test_the_first_sight_is_a_finished_example(visit: Visit) -> None:
     assert len(visit.scores()) == 2
 
 
+def test_the_first_load_is_small(visit: Visit) -> None:
+    """The page, and the scripts, styles and words that are ours, take less than 150 KB on their way."""
+    sizes = visit.page.evaluate(
+        """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+          .map((each) => [new URL(each.name).pathname, each.transferSize])"""
+    )
+    own = {path: size for path, size in sizes if path == "/" or path.startswith("/sr-")}
+    assert len(own) > 10
+    assert all(own.values())
+    assert sum(own.values()) < 150_000
+
+
+def test_scripts_cannot_reach_another_host(browser: Any, address: str) -> None:
+    """What the page does not load, a stranger's script or picture in it could not load either."""
+    visit = Visit(browser, address)
+    asked = """async (other) => {
+      const picture = new Image();
+      const failed = new Promise((done) => {
+        picture.onerror = () => done("refused");
+        picture.onload = () => done("loaded");
+      });
+      picture.src = `${other}/picture.png`;
+      const fetched = await fetch(`${other}/secret`, { mode: "no-cors" }).then(() => "fetched", () => "refused");
+      return [await failed, fetched];
+    }"""
+    # localhost is served by the same server, but for a browser it is another host than 127.0.0.1
+    other = address.rstrip("/").replace("127.0.0.1", "localhost")
+    assert visit.page.evaluate(asked, other) == ["refused", "refused"]
+    assert any("Content Security Policy" in error for error in visit.errors)
+    visit.context.close()
+
+
 def test_enlarge_with_and_without_a_reference(tab: Visit, tmp_path: Path) -> None:
     """Two panes without one; three and the numbers with one, cut to fit; one of a wrong size is refused."""
     reference = Image.open(CHELSEA).convert("RGB").crop((0, 0, 121, 80))
