@@ -132,6 +132,32 @@ def test_the_divider_moves_by_mouse_and_keys_and_the_picture_by_itself(tab: Visi
     assert handle.get_attribute("aria-valuenow") == "25"
 
 
+def test_the_divider_and_blinking_compare_any_two(tab: Visit, stage: Any) -> None:
+    """Both are chosen above the pictures, by mouse or keyboard, change places, and stay for the next result."""
+    page = tab.page
+    left, right = (page.get_by_label(f"Picture on the {side}") for side in ("left", "right"))
+    assert not left.is_visible()
+    page.get_by_role("button", name="Divider").click()
+    assert visible(tab) == ["Bicubic", "Autoencoder"]
+    right.select_option("Reference")
+    assert visible(tab) == ["Bicubic", "Reference"]
+    left.select_option("Reference")
+    tops = page.locator(".sr-right .sr-label b")
+    assert (right.input_value(), tops.inner_text()) == ("Bicubic", "Bicubic")
+    right.focus()
+    page.keyboard.press("ArrowDown")
+    assert (left.input_value(), tops.inner_text()) == ("Reference", "Autoencoder")
+    tab.press()
+    assert visible(tab) == ["Autoencoder", "Reference"]
+    page.get_by_role("button", name="Blink").click()
+    for title in ("Autoencoder", "Reference"):
+        page.locator(".sr-label", has_text=title).filter(visible=True).wait_for()
+    left.select_option("Bicubic")
+    assert visible(tab) == ["Bicubic"]
+    page.get_by_role("button", name="Blink").click()
+    assert len(visible(tab)) == 2
+
+
 def test_the_loupe_shows_the_same_spot_in_every_pane(tab: Visit, stage: Any) -> None:
     """It follows the pointer, and is drawn from the pictures' own pixels."""
     tab.page.get_by_role("button", name="Loupe").click()

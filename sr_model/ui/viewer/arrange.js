@@ -14,7 +14,8 @@ export class Arrangement {
     this.panes = [];
     this.layout = "side";
     this.alone = null; // a pane's number
-    this.pair = [0, 1];
+    this.pair = [0, 1]; // the panes that the divider and blinking compare
+    this.kept = []; // their titles, once they have been chosen
     this.share = 0.5;
     this.timer = null;
     this.handle = make("button", "sr-handle");
@@ -23,6 +24,7 @@ export class Arrangement {
     this.handle.setAttribute("aria-label", t("divider_handle"));
     this.handle.setAttribute("aria-valuemin", "0");
     this.handle.setAttribute("aria-valuemax", "100");
+    this.choices = [...root.querySelectorAll(".sr-pair select")];
     this.#listen();
   }
 
@@ -30,9 +32,10 @@ export class Arrangement {
     this.stopBlinking();
     this.panes = panes;
     this.alone = null;
-    const last = panes.length - 1;
-    this.pair = [0, Math.min(1, last)];
+    const kept = this.kept.map((title) => panes.findIndex((pane) => pane.value.title === title));
+    this.pair = kept.length && !kept.includes(-1) ? kept : [0, Math.min(1, panes.length - 1)];
     this.stage.replaceChildren(...panes.map((pane) => pane.figure), this.handle);
+    for (const select of this.choices) select.replaceChildren(...panes.map((pane) => make("option", "", pane.name)));
     this.apply();
   }
 
@@ -40,6 +43,17 @@ export class Arrangement {
     this.layout = layout;
     this.alone = null;
     this.stopBlinking();
+    this.apply();
+  }
+
+  // Another pane on the left (0) or right (1); the one that is there already changes places.
+  choose(place, number) {
+    const pair = [...this.pair];
+    if (pair[1 - place] === number) pair[1 - place] = pair[place];
+    pair[place] = number;
+    this.pair = pair;
+    this.kept = pair.map((each) => this.panes[each].value.title);
+    if (this.timer) this.alone = number;
     this.apply();
   }
 
@@ -66,10 +80,9 @@ export class Arrangement {
       return;
     }
     if (this.panes.length < 2) return;
-    const [a, b] = this.pair;
-    this.alone = a;
+    [this.alone] = this.pair;
     this.timer = setInterval(() => {
-      this.alone = this.alone === a ? b : a;
+      this.alone = this.pair[this.alone === this.pair[0] ? 1 : 0];
       this.apply();
     }, BLINK);
     this.apply();
@@ -88,6 +101,10 @@ export class Arrangement {
     this.root.dataset.blinking = Boolean(this.timer);
     this.stage.dataset.panes = this.panes.length;
     this.handle.hidden = !divided;
+    this.root.querySelector(".sr-pair").hidden = this.panes.length < 3 || !(divided || this.timer);
+    this.choices.forEach((select, place) => {
+      select.selectedIndex = this.pair[place];
+    });
     this.panes.forEach((pane, i) => {
       const place = this.pair.indexOf(i);
       pane.figure.hidden = single ? i !== (alone ?? 0) : divided && place < 0;
@@ -110,6 +127,9 @@ export class Arrangement {
 
   #listen() {
     const { handle, stage } = this;
+    this.choices.forEach((select, place) => {
+      select.addEventListener("change", () => this.choose(place, select.selectedIndex));
+    });
     const slide = (share) => {
       this.share = clamp(share, 0, 1);
       this.apply();

@@ -31,10 +31,14 @@ export class Pane {
     this.base.height = value.height;
     this.layer.append(this.base);
     const label = make("figcaption", "sr-label");
-    label.append(make("b", "", titleOf(value.title)), make("span", "sr-size", `${value.width}x${value.height}`));
+    label.append(make("b", "", this.name), make("span", "sr-size", `${value.width}x${value.height}`));
     if (value.stamp) label.append(make("span", "sr-stamp", said(value.stamp)));
     this.window.append(this.layer, label);
     this.figure.append(this.window);
+  }
+
+  get name() {
+    return titleOf(this.value.title);
   }
 
   // A map of this kind in the place of the picture, or the picture again.
