@@ -301,6 +301,14 @@ def test_the_inside_of_the_network_is_a_press_away(tab: Visit) -> None:
         )
         assert button.get_attribute("aria-expanded") == "true"
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    drawing = "(() => { const all = document.querySelector('.sr-drawing'); return all.width / all.naturalWidth; })()"
+    assert page.evaluate(drawing) > 1, "it can be read, and is moved sideways"
+    inside.get_by_role("group", name="Drawing").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('.sr-wide').scrollLeft > 0")
+    page.set_viewport_size({"width": 1440, "height": 900})
     page.locator("#sr-scale").get_by_label("Size").check()
     assert inside.locator("img").count() == 0
     page.locator("#sr-scale").get_by_label("2x").check()

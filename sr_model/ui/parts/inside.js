@@ -51,7 +51,14 @@ export default function mount({ element, props, trigger, watch, root: address })
     const link = make("a");
     Object.assign(link, { href: picture.src, target: "_blank", rel: "noopener" });
     link.append(picture);
-    picture.addEventListener("load", () => mine === ask && fill("", link));
+    // On a narrow page it is moved sideways rather than made too small to read.
+    const frame = make("div", "sr-wide");
+    Object.assign(frame, { tabIndex: 0, role: "group", ariaLabel: t("inside_drawing") });
+    frame.append(link);
+    picture.addEventListener("load", () => {
+      picture.style.setProperty("--natural", `${picture.naturalWidth}px`);
+      if (mine === ask) fill("", frame);
+    });
     picture.addEventListener("error", () => mine === ask && fill(t("inside_failed")));
   }
 
