@@ -20,6 +20,7 @@ from sr_model import Upscaler
 from sr_model.bulk.job import Job, file_job, folder_job
 from sr_model.bulk.journal import FOLDER
 from sr_model.bulk.outputs import Output
+from sr_model.bulk.plan import plan
 from sr_model.bulk.records import Record
 from sr_model.commands.display import Display, Report
 from sr_model.commands.main import main
@@ -436,6 +437,16 @@ def test_a_dry_run_tells_and_writes_nothing(
     capsys.readouterr()
     assert main([*command, "--dry-run"]) == 0
     assert "0 files to enlarge, 4 done before, 1 that will be refused" in capsys.readouterr().out
+
+
+def test_a_dry_run_counts_what_the_network_will_do(
+    photo_folder: Path, tmp_path: Path, upscaler: Upscaler, photo: Image.Image
+) -> None:
+    """What is only shrunk takes it no time, and what a format cannot hold will be refused."""
+    photo.save(photo_folder / "e.gif", save_all=True, append_images=[photo.rotate(180)])
+    found = plan(folder_job(str(photo_folder), str(tmp_path / "out"), Output(format="jpg", max_side=60)), upscaler)
+    assert (found.files, found.refused, found.seconds) == (4, 1, 0)
+    assert found.megapixels == 4 * 60 * 48 / 1e6
 
 
 def test_a_log_gets_plain_lines(

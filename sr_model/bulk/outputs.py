@@ -96,11 +96,7 @@ def decode(
     Raises ImageError, for results that the format cannot hold too: before the work, not after it.
     """
     w, h = images.read_size(raw)
-    frames = 1 if output.first_frame else animation.frame_count(raw)
-    if frames > 1 and ending not in animation.ANIMATED:
-        raise ImageError(
-            f"This is an animation, and a {ending[1:]} file holds one picture; choose --format webp, png or gif."
-        )
+    frames = count_frames(raw, ending, output)
     images.check_size(output_size((w, h), output, scale), ending)
     admit(cost((w, h), scale, frames))
     timing = exif = None
@@ -110,8 +106,22 @@ def decode(
         image = images.open_image(raw)
         exif = images.exif_of(image, output_size((w, h), output, scale)) if output.keep_exif else None
         pictures = [images.from_pil(image)]
-    direct = output.max_side is not None and max(w, h) >= output.max_side
-    return Content((w, h), ending, timing, exif, direct), pictures
+    return Content((w, h), ending, timing, exif, is_direct((w, h), output)), pictures
+
+
+def count_frames(raw: bytes, ending: str, output: Output) -> int:
+    """How many pictures of a file are to be enlarged. Raises ImageError where the result cannot hold them."""
+    frames = 1 if output.first_frame else animation.frame_count(raw)
+    if frames > 1 and ending not in animation.ANIMATED:
+        raise ImageError(
+            f"This is an animation, and a {ending[1:]} file holds one picture; choose --format webp, png or gif."
+        )
+    return frames
+
+
+def is_direct(size: tuple[int, int], output: Output) -> bool:
+    """Whether a picture of (width, height) is already as large as its result may be, so no network is needed."""
+    return output.max_side is not None and max(size) >= output.max_side
 
 
 def output_size(size: tuple[int, int], output: Output, scale: int) -> tuple[int, int]:
