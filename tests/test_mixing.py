@@ -3,14 +3,22 @@ import io
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from sr_model import Upscaler
 from sr_model.errors import ConfigError
 from sr_model.imaging import images
 from sr_model.imaging.agreement import decibels, deviation
 from sr_model.imaging.images import Picture
-from sr_model.imaging.strength import LUMA, MOST_FOR_LUMA, find_strength, jpeg_quality, jpeg_traces, noise_level
+from sr_model.imaging.strength import (
+    LUMA,
+    MOST_FOR_LUMA,
+    find_strength,
+    jpeg_quality,
+    jpeg_traces,
+    noise_level,
+    sharpness,
+)
 from sr_model.inference.mixing import STEPS
 from sr_model.inference.upscaler import enlarge_bicubic
 from sr_model.models import weights
@@ -36,8 +44,9 @@ def test_the_quality_of_a_jpeg_is_read_from_its_tables(small: Image.Image) -> No
         assert jpeg_quality(saved(small, quality).jpeg_tables) == pytest.approx(quality, abs=1.5)
 
 
-def test_stronger_compression_is_repaired_more_strongly(small: Image.Image) -> None:
+def test_stronger_compression_is_repaired_more_strongly() -> None:
     """And a clean picture gets the parent."""
+    small = shrunk_example("coffee.png")
     strengths = [find_strength(images.from_pil(small)), *(find_strength(saved(small, q)) for q in (95, 80, 60, 30))]
     assert strengths[0] == 0
     assert strengths == sorted(strengths)
@@ -68,6 +77,28 @@ def test_what_a_file_does_not_say_is_seen(small: Image.Image) -> None:
     assert noise_level(noisy) == pytest.approx(7, abs=1.5)
     pixels = np.repeat(noisy.round().astype(np.uint8)[..., None], 3, axis=2)
     assert find_strength(Picture(pixels)) == MOST_FOR_LUMA  # it could be texture
+
+
+def test_soft_pictures_are_not_sharpened() -> None:
+    """What is soft gets four fifths at most, however compressed; what is sharp is found to be at any quality."""
+    sharp = shrunk_example("coffee.png")
+    soft = sharp.filter(ImageFilter.GaussianBlur(1))
+    for quality in (75, 50, 30):
+        assert sharpness(saved(soft, quality).pixels @ LUMA) < 0.5
+        assert sharpness(saved(sharp, quality).pixels @ LUMA) > 0.55
+        assert find_strength(saved(soft, quality)) == pytest.approx(0.8, abs=0.02)
+    assert find_strength(saved(sharp, 50)) == 1
+    assert sharpness(np.full((40, 50), 7, np.float32)) == 1
+
+
+def test_noise_in_a_jpeg_is_told_from_texture(photo: Image.Image, small: Image.Image) -> None:
+    """Noise below the compression is repaired more strongly; fur, as sharp as it is, like any other JPEG."""
+    pixels = np.asarray(small)
+    noisy = pixels + np.random.default_rng(0).normal(0, 8, pixels.shape)
+    assert find_strength(saved(small, 85)) < 0.65
+    assert find_strength(saved(Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8)), 85)) > 0.9
+    for image in (photo, small):
+        assert find_strength(saved(image, 90)) == pytest.approx(0.5, abs=0.05)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 200), (31, 33)])

@@ -257,18 +257,18 @@ def test_a_strength_by_hand_is_what_the_result_was_made_at(
     photo.crop((0, 0, 90, 60)).save(uploads / "worn.jpg", quality=75)
     picture = value_of(uploads / "worn.jpg")
     task, scale, preset = {"chosen": "enlarge"}, {"chosen": 2}, {"chosen": "photo"}
-    assert desk.plan(picture, None, task, scale, preset)["strength"] == 0.75
+    assert desk.plan(picture, None, task, scale, preset)["strength"] == 0.8125
     made = {}
-    for strength in ("auto", 0.25, 0.75):
+    for strength in ("auto", 0.25, 0.8125):
         *_, last = desk.run(picture, None, task, scale, preset, strength=strength)
         stamp, pane = last[1]["stamp"], last[1]["panes"][1]
         made[strength] = np.asarray(Image.open(pane["file"]["path"]))
         assert stamp["settings"]["strength"] == strength
-        assert stamp["strength"] == (0.75 if strength == "auto" else strength)
+        assert stamp["strength"] == (0.8125 if strength == "auto" else strength)
         percent = f"{stamp['strength']:.0%}"
         assert stamp["label"] == f"Photos 2x · {percent}"
         assert pane["name"] == f"worn-photo-x2-strength-{percent.rstrip('%')}.png"
-    assert np.array_equal(made["auto"], made[0.75])
+    assert np.array_equal(made["auto"], made[0.8125])
     assert not np.array_equal(made["auto"], made[0.25])
     preset = {"chosen": "nano"}
     assert desk.plan(picture, None, task, scale, preset)["strength"] is None
