@@ -67,7 +67,9 @@ def test_a_folder_s_own_results_are_not_input_again(photo_folder: Path, network:
     assert len(list((photo_folder / "large").rglob("*.png"))) == 4
 
 
-@pytest.mark.parametrize("target", ["same file", "same folder", "file for a folder", "unknown ending"])
+@pytest.mark.parametrize(
+    "target", ["same file", "same folder", "folder around it", "file for a folder", "unknown ending"]
+)
 def test_originals_are_never_replaced(photo_folder: Path, network: list[str], target: str) -> None:
     """Calls that would write over the originals, or could not write at all, are refused before any work."""
     before = {p: p.read_bytes() for p in photo_folder.rglob("*.png")}
@@ -75,6 +77,7 @@ def test_originals_are_never_replaced(photo_folder: Path, network: list[str], ta
     source, out = {
         "same file": (photo, photo),
         "same folder": (photo_folder, photo_folder),
+        "folder around it": (photo_folder, photo_folder.parent),
         "file for a folder": (photo_folder, photo),
         "unknown ending": (photo, photo_folder / "a.tiff"),
     }[target]

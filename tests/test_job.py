@@ -8,6 +8,7 @@ import sys
 import tarfile
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -318,6 +319,33 @@ def test_a_full_disk_ends_the_job_and_costs_nothing(
     assert all(open_image(out / name).size == (240, 192) for name in left)
     assert list(statuses(job, upscaler).values()).count("done") >= 4 - len(left)
     assert sorted(files(out)) == ALL
+
+
+def test_a_folder_that_cannot_be_locked_is_told(photo_folder: Path, tmp_path: Path, upscaler: Upscaler) -> None:
+    """As one that cannot be written."""
+    (tmp_path / "out" / FOLDER / "lock").mkdir(parents=True)
+    with pytest.raises(StorageError, match="cannot be written"):
+        list(folder_job(str(photo_folder), str(tmp_path / "out")).run(upscaler))
+
+
+@pytest.mark.long
+def test_errors_reach_their_file_beside_a_bar(photo_folder: Path, tmp_path: Path, network: list[str]) -> None:
+    """In a terminal there is a bar; what is refused is named in the file that stderr goes to."""
+    (photo_folder / "b.png").write_bytes(b"nothing")
+    shown, terminal = os.openpty()
+    command = [sys.executable, "-m", "sr_model", "upscale", str(photo_folder), str(tmp_path / "out"), *network]
+    with open(tmp_path / "errors", "w") as errors:
+        environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
+        job = subprocess.Popen(command, stdout=terminal, stderr=errors, env=environment)
+    os.close(terminal)
+    text = b""
+    with suppress(OSError), open(shown, "rb", buffering=0) as stream:  # a terminal ends with an error
+        while part := stream.read(1000):
+            text += part
+    assert job.wait() == 1
+    assert (tmp_path / "errors").read_text().startswith(f"{photo_folder / 'b.png'}: This is not an image")
+    assert b"4 of 4 files" in text
+    assert b"left" in text
 
 
 @pytest.mark.long

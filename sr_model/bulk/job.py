@@ -3,7 +3,7 @@
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,16 +55,20 @@ class Job:
             processing = Processing(upscaler, self.out, self.output, journal, self.budget, self.write, self.measure)
             yield from process(self.items(), processing)
 
-    def lock(self, wait: Callable[[], None]) -> AbstractContextManager[None]:
-        """Held while the job runs. Only folders on a disk can be locked."""
+    @contextmanager
+    def lock(self, wait: Callable[[], None]) -> Iterator[None]:
+        """Held while the job runs. Only folders on a disk can be locked. Raises StorageError."""
         if not self.journal or is_remote(self.out):
-            return nullcontext()
+            yield
+            return
         folder = Path(self.out) / FOLDER
-        try:
-            make_folders(folder)
-        except OSError as error:
-            raise storage.as_storage_error(os.fspath(folder), error) from None
-        return locked(folder / "lock", wait)
+        with ExitStack() as stack:
+            try:
+                make_folders(folder)
+                stack.enter_context(locked(folder / "lock", wait))
+            except OSError as error:
+                raise storage.as_storage_error(os.fspath(folder), error) from None
+            yield
 
 
 def process(items: Iterator[Item], processing: Processing) -> Iterator[Tick | Record]:

@@ -54,9 +54,12 @@ def check_folders(source: str, target: str) -> None:
     """Raise ConfigError where results could not be kept apart from what they are made of."""
     if not is_remote(target) and os.path.exists(target) and not os.path.isdir(target):
         raise ConfigError(f"IN is a folder, so OUT must be one too, and {target} is a file.")
-    same = is_remote(source) == is_remote(target) and _resolved(source) == _resolved(target)
-    if same:
+    if is_remote(source) != is_remote(target):
+        return
+    if _resolved(source) == _resolved(target):
         raise ConfigError("OUT is the same folder as IN, and originals could be replaced; choose another one.")
+    if _resolved(source).startswith(_resolved(target).rstrip("/" + os.sep) + "/"):
+        raise ConfigError("IN lies in OUT, and originals could be replaced; choose another OUT.")
 
 
 def folder(source: str, target: str, globs: Iterable[str] = ()) -> Iterator[Entry]:

@@ -91,7 +91,7 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
-        if not self._one_file:
+        if not self._one_file and (error is None or self.counts):
             took = duration(time.monotonic() - self._began)
             counts = ", ".join(f"{self.counts[status]} {status}" for status in ("done", "skipped", "refused"))
             print(f"{counts} in {took}", flush=True)

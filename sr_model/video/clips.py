@@ -65,7 +65,7 @@ def enlarge(
                 f"{target.name} cannot be written, because the disk is full. Make room and give the same command "
                 "again: it goes on with the first segment that is missing."
             ) from None
-        raise StorageError(f"The video cannot be read or written: {error}.") from None
+        raise StorageError(f"The video cannot be read or written: {error.strerror or error}.") from None
 
 
 def _enlarge(upscaler: Upscaler, source: Path, target: Path, stage: Path, crf: int, segment: int) -> Iterator[Progress]:
