@@ -112,32 +112,11 @@ class Handlers:
             yield gr.skip(), gr.skip(), *update
 
     def plan(self, picture: Any, reference: Any, *controls: Any) -> dict[str, Any]:
-        """Sizes and seconds of what the settings ask for, or why they cannot be and what can; before any work."""
-        try:
-            path = uploaded_path(picture, self.store.folder)
-            if path is None:
-                return {"kind": "empty"}
-            settings = asked.settings_of(*controls)
-            larger = uploaded_path(reference, self.store.folder) if settings.mode == ENLARGE else None
-            planned = planning.plan(path, settings, self.upscalers, larger)
-        except SRError as error:
-            return {"kind": "exceeds", "text": str(error), "offers": self._offers(picture, *controls)}
-        except Exception:
-            log.exception("no plan")
-            return {"kind": "empty"}
-        preview = self._preview(path)
-        value = {
-            "preview": preview,
-            "source": planned.source,
-            "low": planned.low,
-            "result": planned.result,
-            "seconds": planned.seconds,
-            "strength": planning.found_strength(path, settings, self.upscalers),
-        }
-        if planned.seconds <= self.max_seconds:
-            return {"kind": "ready", "mode": settings.mode, **value}
-        text = texts.TOO_LONG.format(seconds=planned.seconds, most=self.max_seconds)
-        return {"kind": "exceeds", "text": text, "offers": self._offers(picture, *controls), **value}
+        """Sizes and seconds of what the settings ask for, or why they cannot be and what can; before any work.
+
+        "asked" says what the settings were: answers may overtake each other.
+        """
+        return {**self._plan(picture, reference, *controls), "asked": asked.echo(*controls)}
 
     def inside(self, asked_for: Any, picture: Any, *controls: Any) -> dict[str, Any]:
         """What `inside.look` makes of the picture, for {"kind", "ask"}; `ask` comes back, to tell answers apart.
@@ -207,6 +186,33 @@ class Handlers:
     def leave(self, request: gr.Request) -> None:
         """The tab was closed or reloaded."""
         self.store.forget(session_of(request))
+
+    def _plan(self, picture: Any, reference: Any, *controls: Any) -> dict[str, Any]:
+        try:
+            path = uploaded_path(picture, self.store.folder)
+            if path is None:
+                return {"kind": "empty"}
+            settings = asked.settings_of(*controls)
+            larger = uploaded_path(reference, self.store.folder) if settings.mode == ENLARGE else None
+            planned = planning.plan(path, settings, self.upscalers, larger)
+        except SRError as error:
+            return {"kind": "exceeds", "text": str(error), "offers": self._offers(picture, *controls)}
+        except Exception:
+            log.exception("no plan")
+            return {"kind": "empty"}
+        preview = self._preview(path)
+        value = {
+            "preview": preview,
+            "source": planned.source,
+            "low": planned.low,
+            "result": planned.result,
+            "seconds": planned.seconds,
+            "strength": planning.found_strength(path, settings, self.upscalers),
+        }
+        if planned.seconds <= self.max_seconds:
+            return {"kind": "ready", "mode": settings.mode, **value}
+        text = texts.TOO_LONG.format(seconds=planned.seconds, most=self.max_seconds)
+        return {"kind": "exceeds", "text": text, "offers": self._offers(picture, *controls), **value}
 
     def _preview(self, path: Path) -> dict[str, Any] | None:
         """A PNG beside an upload that browsers cannot show, such as HEIC; None for all others."""

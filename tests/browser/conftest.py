@@ -94,6 +94,7 @@ class Visit:
         self.page.on("request", lambda r: None if r.url.startswith(own) else self.strangers.append(r.url))
         self.page.goto(address)
         self.page.wait_for_selector(".sr-pane img")
+        self.page.wait_for_selector("#sr-picture .sr-heading:not(:empty)")  # it hears keys, pastes and drops
 
     def choose(self, path: Path, picker: str = "#sr-picture") -> None:
         self.page.set_input_files(f"{picker} input", path)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
 from tests.browser.conftest import Visit
@@ -26,6 +27,12 @@ def visible(visit: Visit) -> list[str]:
 
 def percent(visit: Visit) -> str:
     return str(visit.page.inner_text(".sr-percent"))
+
+
+def serious(visit: Visit) -> list[tuple[str, str]]:
+    """What axe finds that keeps people out: its rule and an element."""
+    found = Axe().run(visit.page).response["violations"]
+    return [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")]
 
 
 @pytest.fixture
@@ -156,6 +163,7 @@ def test_the_divider_and_blinking_compare_any_two(tab: Visit, stage: Any) -> Non
     assert visible(tab) == ["Bicubic"]
     page.get_by_role("button", name="Blink").click()
     assert len(visible(tab)) == 2
+    assert serious(tab) == []
 
 
 def test_the_loupe_shows_the_same_spot_in_every_pane(tab: Visit, stage: Any) -> None:
@@ -308,6 +316,7 @@ def test_the_inside_of_the_network_is_a_press_away(tab: Visit) -> None:
     inside.get_by_role("group", name="Drawing").focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function("document.querySelector('.sr-wide').scrollLeft > 0")
+    assert serious(tab) == []
     page.set_viewport_size({"width": 1440, "height": 900})
     page.locator("#sr-scale").get_by_label("Size").check()
     assert inside.locator("img").count() == 0

@@ -11,6 +11,7 @@ from sr_model.commands.main import main
 from sr_model.imaging import images
 from sr_model.inference.upscaler import Upscaler, enlarge_bicubic
 from sr_model.models import weights
+from sr_model.ui.words import read
 from tests.browser.conftest import Serve, Visit
 from tests.browser.test_device import furthest, photo
 from tests.conftest import tiny_model
@@ -71,9 +72,10 @@ def test_the_page_enlarges_online_and_then_offline(visit: Visit, tmp_path: Path)
     assert {problem["errorId"] for problem in problems} <= {"in-incognito"}  # as each test's tab is
     visit.errors.clear()  # the broken picture's
     visit.context.set_offline(True)
-    visit.page.goto(f"{visit.page.url}index.html")
+    place = visit.page.url.split("?")[0]
+    visit.page.goto(f"{place}index.html")
     enlarge(visit, tmp_path, 4)
-    visit.page.goto(visit.page.url.removesuffix("index.html"))
+    visit.page.goto(place)
     enlarge(visit, tmp_path, 2)
     assert visit.errors == []
 
@@ -97,3 +99,22 @@ def test_the_page_fits_and_is_accessible(visit: Visit, tmp_path: Path, scheme: A
         found = Axe().run(visit.page).response["violations"]
         assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
     assert visit.errors == []
+
+
+def test_the_page_is_in_the_visitor_s_language(browser: Any, serve: Serve, folder: Path) -> None:
+    """Its texts, controls and examples, and the words of the language are kept for later like all files."""
+    german = Visit(browser, f"{serve(folder.parent)}{folder.name}/", locale="de-DE")
+    page, own = german.page, read("de")
+    page.get_by_role("button", name=own["run_compare"], exact=True).wait_for()
+    for key in ("title", "lead_here", "how_1", "privacy_here", "enlarge", "example_chelsea"):
+        page.get_by_text(own[key], exact=True).first.wait_for()
+    assert page.evaluate("document.documentElement.lang") == "de"
+    assert page.title() == own["title"]
+    page.goto(f"{page.url}?mode=enlarge&scale=4&preset=base")
+    page.locator("#sr-scale label:has(:checked)", has_text="4x").wait_for()
+    page.get_by_role("button", name=own["run"], exact=True).wait_for()
+    page.locator("#sr-scale").get_by_label("2x").check()
+    page.wait_for_url("**/?mode=enlarge&scale=2&preset=base")
+    assert "app/words/de.json" in (folder / "service.js").read_text(encoding="utf-8")
+    german.context.close()
+    assert german.errors == german.strangers == []

@@ -93,6 +93,8 @@ def test_all_of_the_page_is_in_the_visitor_s_language_and_fits(
     page.get_by_role("button", name=own["run_compare"], exact=True).wait_for()
     assert page.evaluate("document.documentElement.lang") == {"zh": "zh-Hans"}.get(language, language)
     assert page.title() == own["title"]
+    point = "." if language in ("zh", "ja") else ","
+    assert re.fullmatch(rf"\d+\{point}\d\d dB", page.locator(".sr-scores td").first.inner_text())
     for mode in ("compare", "enlarge", "networks"):
         page.locator("#sr-mode").get_by_label(own[mode], exact=True).check()
         page.get_by_role("button", name=own["run" if mode == "enlarge" else "run_compare"], exact=True).wait_for()

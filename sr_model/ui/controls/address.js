@@ -22,7 +22,7 @@ const asked = {
 };
 const NAMES = Object.keys(asked);
 
-// The same settings as texts; null for what does not count.
+// The same settings by their names in an address; null for what does not count.
 function told({ mode, preset, networks, scale, target, shrinking, strength }, first) {
   const sized = scale === "size" && target ? { [target.unit]: target.value } : {};
   const several = mode === "networks";
@@ -38,25 +38,28 @@ function told({ mode, preset, networks, scale, target, shrinking, strength }, fi
   return Object.entries(values);
 }
 
-function restore() {
+function restore(names) {
   const query = new URLSearchParams(location.search);
-  for (const name of NAMES) {
+  for (const name of names) {
     const value = asked[name](query);
     if (!value && value !== 0) continue;
     tell("choose", { name, value });
-    if (name === "mode") tell("by hand", name); // a picture that is chosen later does not change it
+    if (name === "mode" && settings.mode === value) tell("by hand", name); // pictures chosen later do not change it
   }
 }
 
-// Once all controls are there: they follow the address, and then it follows them. The rest of it stays as it is.
-export function followAddress() {
-  const missing = () => NAMES.some((name) => !(name in settings));
+// Once the controls of these names are there: they follow the address, and then it follows them. The rest of it stays
+// as it is.
+export function followAddress(names = NAMES) {
+  const missing = () => names.some((name) => !(name in settings));
+  const ours = ([name]) => names.includes(UNITS.includes(name) ? "target" : name);
+  const state = () => told(settings, first).filter(ours);
   let first = null; // the settings before the address was read
   let before = "";
   let timer = null;
 
   function write() {
-    const now = told(settings, first);
+    const now = state();
     if (JSON.stringify(now) === before) return;
     before = JSON.stringify(now);
     const address = new URL(location.href);
@@ -74,8 +77,8 @@ export function followAddress() {
     } else if (!missing()) {
       first = { ...settings };
       setTimeout(() => {
-        restore();
-        before = JSON.stringify(told(settings, first));
+        restore(names);
+        before = JSON.stringify(state());
       });
     }
   }

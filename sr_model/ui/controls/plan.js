@@ -3,6 +3,8 @@ import { hear, make, settings, tell } from "../parts/bus.js";
 import { said } from "../words/said.js";
 import { number, t } from "../words/words.js";
 
+// An answer to settings that are no longer those may come after that to the present ones.
+const same = (a, b) => JSON.stringify(a || "") === JSON.stringify(b || "");
 const size = ([w, h]) => `${w}×${h}`;
 
 function seconds(value) {
@@ -15,6 +17,7 @@ export default function mount({ element, props, watch }) {
   function render() {
     const value = props.value || { kind: "empty" };
     if (settings.place === "device" && !value.local) return; // the server knows nothing of the picture
+    if (Object.entries(value.asked || {}).some(([name, asked]) => name in settings && !same(asked, settings[name]))) return;
     root.dataset.kind = value.kind;
     const ready = value.kind === "ready";
     const key = ready && value.mode !== "enlarge" ? "plan_compare" : "plan";

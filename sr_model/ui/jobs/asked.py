@@ -1,5 +1,6 @@
 """What the page's controls ask for, as settings; and what a result was made with, in words and as a mark."""
 
+from dataclasses import fields
 from typing import Any
 
 from sr_model.inference.mixing import AUTO
@@ -29,6 +30,12 @@ def settings_of(
         networks=tuple(names) if isinstance(names, list) else (),
         strength=strength if strength not in (None, "") else AUTO,
     )
+
+
+def echo(*controls: Any) -> dict[str, Any]:
+    """What the controls' values say, by the names that the browser has for them."""
+    values = (value["chosen"] if isinstance(value, dict) and "chosen" in value else value for value in controls)
+    return {field.name: value for field, value in zip(fields(Settings), values, strict=False)}
 
 
 def stamp(settings: Settings, outcome: Outcome) -> str:

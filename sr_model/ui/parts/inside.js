@@ -1,7 +1,7 @@
 // What goes on inside the network, for the picture that is chosen: each one press away, and computed only then.
 import { hear, make, settings } from "./bus.js";
 import { said } from "../words/said.js";
-import { t, translate } from "../words/words.js";
+import { pointed, t, translate } from "../words/words.js";
 
 const ABOUT = ["preset", "scale", "strength", "place"]; // settings that another network or its place comes with
 
@@ -14,7 +14,7 @@ function image(url, alt, width, height) {
 function figure(picture, title, detail) {
   const node = make("figure");
   const caption = make("figcaption");
-  caption.append(make("b", "", said(title)), make("span", "", detail.split("\n").map(said).join("\n")));
+  caption.append(make("b", "", said(title)), make("span", "", detail.split("\n").map((line) => pointed(said(line))).join("\n")));
   node.append(caption, picture);
   return node;
 }

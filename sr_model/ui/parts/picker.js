@@ -1,7 +1,7 @@
 // Takes a picture, shows it at once, and sends its own bytes.
 import { hear, local, settings, tell } from "./bus.js";
 import { said } from "../words/said.js";
-import { t, translate } from "../words/words.js";
+import { number, t, translate } from "../words/words.js";
 
 const NOTHING = ""; // Gradio turns null into this, and would report that as a change
 const isZip = (file) => /zip/.test(file.type) || /\.zip$/i.test(file.name);
@@ -70,7 +70,7 @@ export default function mount({ element, props, trigger, watch, upload }) {
     kept = null;
     props.value = NOTHING;
     if (file.size > props.max_bytes) {
-      refuse(t("too_large", { size: (file.size / 1048576).toFixed(1), most: props.max_bytes / 1048576 }));
+      refuse(t("too_large", { size: number(file.size / 1048576, 1), most: props.max_bytes / 1048576 }));
       return;
     }
     const source = URL.createObjectURL(file);

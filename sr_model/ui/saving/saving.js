@@ -1,7 +1,7 @@
 // Downloads of a result in any of four formats, and copies to the clipboard.
 import { local, make } from "../parts/bus.js";
 import { said } from "../words/said.js";
-import { t } from "../words/words.js";
+import { number, t } from "../words/words.js";
 import { titleOf } from "../viewer/panes.js";
 
 const FORMATS = [
@@ -67,7 +67,7 @@ export function showSaving(root, value, address) {
     if (exif.checked) query.set("exif", "1");
     said.textContent = t("encoding");
     const blob = value.local ? await local.file(pane.value, kind, quality.value) : await ask(query);
-    said.textContent = t("file_size", { size: (blob.size / 1e6).toFixed(2) });
+    said.textContent = t("file_size", { size: number(blob.size / 1e6, 2) });
     return blob;
   }
   async function ask(query) {

@@ -1,16 +1,18 @@
 // Below the panes: the line, the numbers, the bar of the map's colours.
 import { make } from "../parts/bus.js";
 import { said } from "../words/said.js";
-import { t } from "../words/words.js";
+import { pointed, t } from "../words/words.js";
 import { titleOf } from "./panes.js";
 
 function row({ title, cells }) {
   const line = make("tr");
   const head = make("th", "", titleOf(title));
   head.scope = "row";
-  line.append(head, ...cells.map((cell) => make("td", cell.best ? "sr-best" : "", said(cell.text))));
+  line.append(head, ...cells.map((cell) => make("td", cell.best ? "sr-best" : "", pointed(said(cell.text)))));
   return line;
 }
+
+const part = (each) => (each.endsWith(" s") ? pointed(each) : said(each)); // of the line
 
 function text(root, selector, content) {
   const node = root.querySelector(selector);
@@ -22,7 +24,7 @@ export function showNumbers(root, value) {
   const rows = (value && value.scores) || [];
   const columns = (value && value.columns) || [];
   text(root, ".sr-note", value && value.note ? t(value.note) : "");
-  text(root, ".sr-line", value && value.line.split(" · ").map(said).join(" · "));
+  text(root, ".sr-line", value && value.line.split(" · ").map(part).join(" · "));
   const head = make("tr");
   for (const key of rows.length ? ["method", ...columns] : []) {
     const cell = make("th", "", t(`column_${key}`));

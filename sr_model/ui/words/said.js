@@ -1,6 +1,6 @@
 // What the server says in English, in the visitor's language. As with gettext, the English text itself is what it is
 // found by; where it has gaps, those of a key that begins with "said_". What is not found stays English.
-import { chosen, english, known, language, t } from "./words.js";
+import { chosen, english, known, language, pointed, t } from "./words.js";
 
 const GAP = /\{(\w+)\}/g;
 const exact = new Map(Object.entries(english).reverse().map(([key, text]) => [text, key]));
@@ -13,12 +13,14 @@ const patterns = Object.entries(english)
   .filter(([key, text]) => key.startsWith("said_") && text.includes("{"))
   .map(pattern);
 
+const filled = (text) => (/^\d+\.\d+$/.test(text) ? pointed(text) : said(text));
+
 export function said(text) {
   if (!text || language === "en") return text || "";
   if (exact.has(text)) return t(exact.get(text));
   for (const [key, form] of patterns) {
     const found = form.exec(text);
-    if (found) return chosen[key].replace(GAP, (_, name) => said(found.groups[name]));
+    if (found) return chosen[key].replace(GAP, (_, name) => filled(found.groups[name]));
   }
   return text.replace(/^(.+?) (?=\d[\d.]*x\b)/, (_, title) => `${said(title)} `); // a network and its scale: Fine 2x
 }

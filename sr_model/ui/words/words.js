@@ -7,7 +7,9 @@ export const language = wanted.find((each) => LANGUAGES.includes(each)) || "en";
 document.documentElement.lang = TAGS[language] || language;
 
 const read = async (name) => (await fetch(new URL(`./${name}.json`, import.meta.url))).json();
-export const [english, chosen] = await Promise.all([read("en"), read(language)]);
+const [first, own] = await Promise.all([read("en"), language === "en" ? null : read(language)]);
+export const english = first;
+export const chosen = own || first;
 
 // The sentence of a key with {name}s filled in; what is no key stands for itself.
 export function t(key, values = {}) {
@@ -25,5 +27,10 @@ export function translate(root) {
   for (const node of root.querySelectorAll("[data-label]")) node.setAttribute("aria-label", t(node.dataset.label));
 }
 
+// A number with the visitor's decimal sign.
 export const number = (value, digits = 0) =>
   new Intl.NumberFormat(language, { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value);
+
+// Numbers in a text that was written with points.
+export const pointed = (text) =>
+  text.replace(/\d+\.\d+/g, (written) => number(Number(written), written.split(".")[1].length));

@@ -2,6 +2,7 @@
 import { setup } from "./setup.js";
 import { hear, tell } from "../../parts/bus.js";
 import { t, translate } from "../../words/words.js";
+import { followAddress } from "../../controls/address.js";
 import choice from "../../controls/choice.js";
 import device from "../../device/device.js";
 import gallery from "../../parts/gallery.js";
@@ -62,6 +63,7 @@ function update({ value: updates }) {
   });
 }
 
+followAddress(["mode", "scale"]);
 await keepFiles();
 const props = { ...setup.device, networks: setup.networks, server: false };
 mount("sr-device", device, props, () => update(props));
