@@ -105,7 +105,6 @@ def run(job: Job, upscaler: Upscaler, options: dict[str, Any], address: str, wor
 def _connect(address: str, workers: int) -> None:
     import ray
 
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     folder = str(Path(sr_model.__file__).parents[1])  # where it is not installed, the same checkout
     paths = os.pathsep.join(filter(None, (folder, os.environ.get("PYTHONPATH"))))
     local: dict[str, Any] = {"num_cpus": max(available_cpus(), workers), "include_dashboard": False}
@@ -120,6 +119,7 @@ def _connect(address: str, workers: int) -> None:
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ClusterError(f"There is no Ray cluster at {address} ({_line(error)}).") from None
     ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)  # which it set for itself when it was imported just now
 
 
 def _actors(resources: dict[str, float], workers: int) -> tuple[int, dict[str, float]]:
