@@ -126,7 +126,7 @@ def test_a_killed_worker_loses_nothing_and_does_nothing_twice(
     assert len(lines) - (COUNT - 1) in (0, 1), "the one that it had written and not yet noted"
 
 
-@pytest.mark.skipif("SR_RAY_HEAD" not in os.environ, reason="has not been seen to end yet; set SR_RAY_HEAD to run it")
+@pytest.mark.skipif("SR_RAY_HEAD" not in os.environ, reason="takes minutes; set SR_RAY_HEAD to run it")
 def test_a_job_whose_head_was_killed_goes_on_with_a_new_one(
     pictures: Path, tmp_path: Path, network: list[str], head: Head
 ) -> None:

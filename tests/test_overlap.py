@@ -1,5 +1,8 @@
 import itertools
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -78,6 +81,31 @@ def test_an_endless_iterable_is_read_only_so_far_ahead(upscaler: Upscaler, crops
     assert len(list(itertools.islice(results, 3))) == 3
     results.close()
     assert next(taken) < 100
+
+
+def test_no_thread_outlives_a_failure(upscaler: Upscaler, crops: list[Image.Image]) -> None:
+    """Even while somebody holds the error."""
+    before = set(threading.enumerate())
+    with pytest.raises(ImageError) as kept:
+        list(upscaler.map([crops[0], "no picture", *crops]))  # type: ignore[type-var]
+    deadline = time.monotonic() + 30
+    while set(threading.enumerate()) - before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not set(threading.enumerate()) - before
+    assert "cannot be enlarged" in str(kept.value)
+
+
+@pytest.mark.long
+def test_a_program_may_end_with_a_map_half_used() -> None:
+    """With its own exit status, while the network is working ahead."""
+    program = (
+        "import itertools, numpy, sr_model\n"
+        "images = itertools.repeat(numpy.zeros((300, 300, 3), numpy.uint8))\n"
+        "results = sr_model.Upscaler.from_preset('nano-int8', device='cpu').map(images)\n"
+        "next(results)\n"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_no_more_is_loaded_than_the_budget_has_room_for(upscaler: Upscaler, crops: list[Image.Image]) -> None:

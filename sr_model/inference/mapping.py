@@ -1,6 +1,7 @@
 """`Upscaler.map`: one image after another, while the next ones are read and the last ones are used."""
 
 from collections.abc import Callable, Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +40,9 @@ def mapped(
 
     batch = default_batch(upscaler.device)
     work = overlapped(map(_Item, images), load, lambda pictures: enlarge_all(upscaler, pictures, batch), save)
-    for result in work:
-        if isinstance(result, SRError) and not errors:
-            raise result
-        if not isinstance(result, Tick):
-            yield result
+    with closing(work):  # at once, not when somebody has dropped the error's traceback
+        for result in work:
+            if isinstance(result, SRError) and not errors:
+                raise result
+            if not isinstance(result, Tick):
+                yield result

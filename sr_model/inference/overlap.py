@@ -3,9 +3,10 @@
 Pictures that have been loaded and are not yet saved take at most `budget` bytes, or as much as the largest one needs.
 """
 
+import atexit
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -59,7 +60,7 @@ def overlapped(
     save: Save[Item, Result],
     budget: int = BUDGET,
     threads: int = 1,
-) -> Iterator[Tick | Result]:
+) -> Generator[Tick | Result, None, None]:
     """Yield what `save` or `Finished` gave for each item, in order, and a Tick after each tile.
 
     `items` is iterated in a thread of its own; `load` and `save` run in `threads` threads each. Before `load` decodes
@@ -68,10 +69,12 @@ def overlapped(
     within a tile; a `load` or `save` that has begun goes on in its thread.
     """
     line = _Line(load, enlarge, save, budget, threads)
+    atexit.register(line.stop)  # an iterator that is still there then must not be in the network
     try:
         yield from line.run(items)
     finally:
         line.stop()
+        atexit.unregister(line.stop)
 
 
 @dataclass
