@@ -22,6 +22,7 @@ from sr_model.bulk.outputs import Output
 from sr_model.imaging import images
 from sr_model.imaging.tiles import tiles
 from sr_model.inference.devices import limit_threads
+from sr_model.inference.engines import default_streams
 from sr_model.inference.upscaler import Upscaler
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -78,11 +79,13 @@ def main() -> int:
         for preset in options.preset or ("base-int8", "nano-int8"):
             upscaler = Upscaler.from_preset(preset, 2)
             upscaler.warm_up()
+            many = Upscaler.from_preset(preset, 2, streams=default_streams())
+            many.warm_up()
             for kind in options.format or ("png", "jpg"):
                 alone, busy_alone = network_alone(upscaler, folder)
                 begin, busy = time.perf_counter(), time.process_time()
                 out = Path(name) / f"{preset}-{kind}"
-                records = list(folder_job(str(folder), str(out), Output(kind)).run(upscaler))
+                records = list(folder_job(str(folder), str(out), Output(kind)).run(many))
                 took, worked = time.perf_counter() - begin, time.process_time() - busy
                 assert all(record.status == "done" for record in records)
                 clock = f"{alone:.1f} s, {took:.1f} s, {took / alone:.2f}"

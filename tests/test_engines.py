@@ -227,7 +227,7 @@ def test_an_engine_may_end_in_another_thread() -> None:
 def test_the_reason_is_the_true_one(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """An OpenVINO that is there and cannot be imported is not called missing."""
 
-    def broken(network: Network) -> OpenVinoEngine:
+    def broken(network: Network, streams: int) -> OpenVinoEngine:
         raise ImportError("libtbb.so.12: cannot open shared object file")
 
     monkeypatch.setattr(engines, "OpenVinoEngine", broken)

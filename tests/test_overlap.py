@@ -27,6 +27,12 @@ def upscaler(model: Network) -> Upscaler:
 
 
 @pytest.fixture
+def many(model: Network) -> Upscaler:
+    """For two pictures at a time, wherever there are two processors."""
+    return Upscaler(model, device="cpu", tile=16, engine="openvino", streams=2)
+
+
+@pytest.fixture
 def crops(photo: Image.Image) -> list[Image.Image]:
     """Photos of several sizes and modes."""
     cut = [photo.crop((20 * i, 10 * i, 20 * i + w, 10 * i + h)) for i, (w, h) in enumerate(SIZES)]
@@ -41,6 +47,37 @@ def test_map_gives_what_calls_give_in_order(upscaler: Upscaler, crops: list[Imag
     assert [image.mode for image in results] == [image.mode for image in crops]
     for result, image in zip(results, crops, strict=True):
         assert np.array_equal(np.asarray(result), np.asarray(upscaler(image)))
+
+
+def test_several_at_a_time_are_the_same_in_the_same_order(
+    model: Network, many: Upscaler, crops: list[Image.Image]
+) -> None:
+    """To the bit, whichever is done first."""
+    one = Upscaler(model, device="cpu", tile=16, engine="openvino")
+    images = crops * 3
+    for result, image in zip(many.map(images), images, strict=True):
+        assert np.array_equal(np.asarray(result), np.asarray(one(image)))
+    bad = Image.new("F", (3, 3))
+    kinds = [isinstance(result, ImageError) for result in many.map([bad, *crops, bad, crops[1]], errors=True)]
+    assert kinds == [True, *[False] * len(crops), True, False]
+
+
+def test_memory_is_given_back_while_others_work(many: Upscaler, crops: list[Image.Image]) -> None:
+    """Two threads may ask for it while two others enlarge: nothing hangs, and the pictures are right."""
+    expected = [np.asarray(many(image)) for image in crops]
+
+    def ask() -> None:
+        for _ in range(20):
+            many.release()
+
+    askers = [threading.Thread(target=ask, daemon=True) for _ in range(2)]
+    for asker in askers:
+        asker.start()
+    for result, wanted in zip(many.map(crops), expected, strict=True):
+        assert np.array_equal(np.asarray(result), wanted)
+    for asker in askers:
+        asker.join(60)
+        assert not asker.is_alive()
 
 
 def test_map_raises_a_failure_in_its_place(upscaler: Upscaler, crops: list[Image.Image]) -> None:
@@ -108,7 +145,10 @@ def test_a_program_may_end_with_a_map_half_used() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_no_more_is_loaded_than_the_budget_has_room_for(upscaler: Upscaler, crops: list[Image.Image]) -> None:
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_no_more_is_loaded_than_the_budget_has_room_for(
+    upscaler: Upscaler, crops: list[Image.Image], lanes: int
+) -> None:
     """Items on their way never cost more than the budget together; one that costs more than all of it goes alone."""
     lock, inside, most = threading.Lock(), 0, []
     costs = [3, 3, 3, 20, 3, 3, 9, 1, 1, 1, 1]
@@ -128,12 +168,15 @@ def test_no_more_is_loaded_than_the_budget_has_room_for(upscaler: Upscaler, crop
             inside -= item
         return item
 
-    work = overlapped(costs, load, lambda pictures: enlarge_all(upscaler, pictures), save, budget=10, threads=3)
+    work = overlapped(
+        costs, load, lambda pictures: enlarge_all(upscaler, pictures), save, budget=10, threads=3, lanes=lanes
+    )
     assert [result for result in work if not isinstance(result, Tick)] == costs
     assert all(together <= 10 or together == cost for together, cost in most)
 
 
-def test_what_needs_no_network_keeps_its_place(upscaler: Upscaler, crops: list[Image.Image]) -> None:
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_what_needs_no_network_keeps_its_place(upscaler: Upscaler, crops: list[Image.Image], lanes: int) -> None:
     """Results come in order, from `load` or from `save`."""
 
     def load(item: int, admit: Admit) -> list[Picture] | Finished[int]:
@@ -143,14 +186,18 @@ def test_what_needs_no_network_keeps_its_place(upscaler: Upscaler, crops: list[I
         assert [picture.size for picture in made.pictures] == [(80, 48), (14, 18)]
         return item
 
-    work = overlapped(range(10), load, lambda pictures: enlarge_all(upscaler, pictures, 4), save, threads=2)
-    assert [result for result in work if not isinstance(result, Tick)] == list(range(10))
+    batch = 4 if lanes == 1 else 1
+    work = overlapped(
+        range(20), load, lambda pictures: enlarge_all(upscaler, pictures, batch), save, threads=2, lanes=lanes
+    )
+    assert [result for result in work if not isinstance(result, Tick)] == list(range(20))
 
 
 @pytest.mark.parametrize("error", [OSError("read"), KeyboardInterrupt()])
 @pytest.mark.parametrize("stage", ["load", "save"])
+@pytest.mark.parametrize("lanes", [1, 2])
 def test_unexpected_errors_reach_the_caller(
-    upscaler: Upscaler, crops: list[Image.Image], stage: str, error: BaseException
+    upscaler: Upscaler, crops: list[Image.Image], lanes: int, stage: str, error: BaseException
 ) -> None:
     """In the place of their item, and nothing hangs."""
 
@@ -164,7 +211,7 @@ def test_unexpected_errors_reach_the_caller(
             raise error
         return item
 
-    work = overlapped(range(5), load, lambda pictures: enlarge_all(upscaler, pictures), save, threads=2)
+    work = overlapped(range(5), load, lambda pictures: enlarge_all(upscaler, pictures), save, threads=2, lanes=lanes)
     results = (result for result in work if not isinstance(result, Tick))
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(type(error)):

@@ -131,7 +131,7 @@ def _costs(samples: list[tuple[bytes, str]], job: Job, upscaler: Upscaler) -> tu
         content = outputs.Content(picture.size, ending, None, None)
         size += len(outputs.encode(content, [large], replace(job.output, max_side=None), upscaler.scale))
         # Encoding runs beside the network, but on a processor that the network may want too.
-        seconds += enlarged - begin + (time.perf_counter() - enlarged) / available_cpus()
+        seconds += (enlarged - begin) / upscaler.streams + (time.perf_counter() - enlarged) / available_cpus()
     return seconds / pixels, size / pixels
 
 

@@ -66,7 +66,7 @@ class Processing:
             return enlarge_all(self.upscaler, pictures, batch)
 
         try:
-            yield from overlapped(tasks, self._load, enlarge, self._save, self.budget, threads)
+            yield from overlapped(tasks, self._load, enlarge, self._save, self.budget, threads, self.upscaler.streams)
         finally:
             self._gate.close()
 

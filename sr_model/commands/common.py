@@ -84,8 +84,8 @@ def add_weights(parser: argparse.ArgumentParser, meaning: str) -> None:
     )
 
 
-def load_upscaler(options: argparse.Namespace) -> Upscaler:
-    """The network that `add_network`'s options name."""
+def load_upscaler(options: argparse.Namespace, streams: int = 1) -> Upscaler:
+    """The network that `add_network`'s options name, for so many pictures at a time."""
     upscaler = Upscaler.from_preset(
         options.preset,
         options.scale,
@@ -95,6 +95,7 @@ def load_upscaler(options: argparse.Namespace) -> Upscaler:
         options.engine,
         options.quality,
         options.strength,
+        streams,
     )
     if upscaler.place and upscaler.place.repo:
         print(f"Weights: {upscaler.place}", file=sys.stderr)

@@ -22,6 +22,7 @@ from sr_model.commands.common import add_network, chosen_scale, load_upscaler
 from sr_model.commands.display import Display, FrameDisplay, Report
 from sr_model.errors import ConfigError
 from sr_model.inference.batches import Tick
+from sr_model.inference.engines import default_streams
 from sr_model.inference.upscaler import Upscaler
 from sr_model.system.remote import is_remote
 from sr_model.video import clips
@@ -103,7 +104,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _pictures(options: argparse.Namespace, job: Job) -> int:
-    upscaler = load_upscaler(options)
+    upscaler = load_upscaler(options, default_streams() if job.journal else 1)
     if options.dry_run:
         print(plan(job, upscaler).text())
         return 0

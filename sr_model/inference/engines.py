@@ -7,7 +7,8 @@ in float32, the same for all.
 import functools
 import logging
 import warnings
-from threading import Lock
+from contextlib import ExitStack
+from threading import Lock, Semaphore
 from typing import Any, Protocol
 
 import torch
@@ -32,11 +33,12 @@ NO_8_BIT = "8-bit networks run in float32 here, with the same result but no fast
 class Engine(Protocol):
     """Runs a network's `body`: (1, C, H, W) float32 on `device` -> (1, 3, H', W') float32 on the CPU or `device`.
 
-    The work is done when it returns. It may be called from several threads; calls are processed one at a time.
+    The work is done when it returns. It may be called from several threads; `streams` calls are processed at a time.
     """
 
     name: str
     device: torch.device
+    streams: int
 
     def __call__(self, x: Tensor) -> Tensor: ...
 
@@ -44,8 +46,10 @@ class Engine(Protocol):
         """Give back the memory that it keeps for the next picture, which then takes a moment longer."""
 
 
-def load(network: Network, device: str = "auto", engine: str = "auto") -> Engine:
+def load(network: Network, device: str = "auto", engine: str = "auto", streams: int = 1) -> Engine:
     """The fastest engine for a network on a device, or the one asked for, ready to run.
+
+    OpenVINO can process several calls at a time, `streams` of them; each has its share of the processors.
 
     auto is torch on GPUs and OpenVINO on the CPU. If OpenVINO is missing or cannot compile the network, torch takes
     over and a warning is logged. Raises ConfigError for unknown names and for OpenVINO on a GPU.
@@ -59,7 +63,7 @@ def load(network: Network, device: str = "auto", engine: str = "auto") -> Engine
         return TorchEngine(network, place)
     if engine != "torch":
         try:
-            return OpenVinoEngine(network)
+            return OpenVinoEngine(network, streams)
         except ImportError as error:
             missing = isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "openvino"
             reason = "is not installed (pip install openvino)" if missing else f"cannot be imported ({_line(error)})"
@@ -77,6 +81,7 @@ class TorchEngine:
     """Channels-last convolutions, which halve the time; half precision on CUDA if it changes no picture."""
 
     name = "torch"
+    streams = 1
 
     def __init__(self, network: Network, device: torch.device) -> None:
         self.device = device
@@ -133,16 +138,19 @@ class OpenVinoEngine:
     name = "openvino"
     device = torch.device("cpu")
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, streams: int = 1) -> None:
+        """`streams` calls are processed at a time, each by its share of the processors."""
+        self.streams = min(streams, available_cpus())
         config = {
             "INFERENCE_PRECISION_HINT": "f32",  # the default, bfloat16 if the processor has it, is up to 3 levels off
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": available_cpus(),
+            "NUM_STREAMS": self.streams,
             "CPU_RUNTIME_CACHE_CAPACITY": KERNELS_KEPT,
         }
         body, noise = _Body(network.cpu().eval()), network.prepare(full_contrast_noise())
         self.compiled = _core().compile_model(to_openvino(body, noise), "CPU", config)
-        self._lock = Lock()
+        self._free, self._releasing = Semaphore(self.streams), Lock()
         self._small, self._has_run = noise, False
         self.in_bytes = is_quantized(network) and not self._overflows(body, noise)
         if is_quantized(network) and not self.in_bytes:
@@ -160,7 +168,7 @@ class OpenVinoEngine:
         return error > OVERFLOW
 
     def __call__(self, x: Tensor) -> Tensor:
-        with self._lock:
+        with self._free:
             self._has_run = True
             return self._infer(x)
 
@@ -172,11 +180,21 @@ class OpenVinoEngine:
 
     def release(self) -> None:
         """Give back the layers' tensors and the last result, as large as the picture: up to 150 MB a network."""
-        with self._lock:
+        with self._releasing, ExitStack() as nobody_else:
+            for _ in range(self.streams):
+                nobody_else.enter_context(self._free)
             if self._has_run:
                 self._infer(self._small)  # the compiled network holds on to the last result until there is another
                 self.compiled.release_memory()
             self._has_run = False
+
+
+def default_streams() -> int:
+    """How many pictures to enlarge at a time where there are many: one thread each is the least work in all.
+
+    At most 4, as each takes up to 400 MB.
+    """
+    return min(available_cpus(), 4)
 
 
 class _Body(nn.Module):

@@ -16,7 +16,7 @@ class SelfEnsemble:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.name, self.device = engine.name, engine.device
+        self.name, self.device, self.streams = engine.name, engine.device, engine.streams
 
     def __call__(self, x: Tensor) -> Tensor:
         total: Tensor | None = None

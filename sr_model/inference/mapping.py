@@ -1,13 +1,13 @@
 """`Upscaler.map`: one image after another, while the next ones are read and the last ones are used."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sr_model.errors import SRError
 from sr_model.imaging.images import Picture
-from sr_model.inference.batches import Tick, default_batch, enlarge_all
+from sr_model.inference.batches import Enlarged, Stream, Tick, default_batch, enlarge_all
 from sr_model.inference.overlap import Admit, Finished, Pictures, cost, overlapped
 
 if TYPE_CHECKING:
@@ -39,7 +39,11 @@ def mapped(
         return made.error or item.back(made.pictures[0])
 
     batch = default_batch(upscaler.device)
-    work = overlapped(map(_Item, images), load, lambda pictures: enlarge_all(upscaler, pictures, batch), save)
+
+    def enlarge(pictures: Stream) -> Iterator[Tick | Enlarged]:
+        return enlarge_all(upscaler, pictures, batch)
+
+    work = overlapped(map(_Item, images), load, enlarge, save, lanes=upscaler.streams)
     with closing(work):  # at once, not when somebody has dropped the error's traceback
         for result in work:
             if isinstance(result, SRError) and not errors:

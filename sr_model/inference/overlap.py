@@ -44,7 +44,7 @@ class Pictures:
 Admit = Callable[[int], None]
 Load = Callable[[Item, Admit], list[Picture] | Finished[Result]]
 Save = Callable[[Item, Pictures], Result]
-Enlarge = Callable[[Stream], Iterator[Tick | Enlarged]]  # as batches.enlarge_all does
+Enlarge = Callable[[Stream], Iterator[Tick | Enlarged]]  # as batches.enlarge_all does; called once for each lane
 
 
 def cost(size: tuple[int, int], scale: int, frames: int = 1) -> int:
@@ -60,15 +60,17 @@ def overlapped(
     save: Save[Item, Result],
     budget: int = BUDGET,
     threads: int = 1,
+    lanes: int = 1,
 ) -> Generator[Tick | Result, None, None]:
     """Yield what `save` or `Finished` gave for each item, in order, and a Tick after each tile.
 
-    `items` is iterated in a thread of its own; `load` and `save` run in `threads` threads each. Before `load` decodes
+    `items` is iterated in a thread of its own; `load` and `save` run in `threads` threads each, and `enlarge` in
+    `lanes` threads, each of which takes the next picture when it is done with the last one. Before `load` decodes
     anything it calls `admit` with the bytes that it is going to take, which waits until there is room. What `items`,
     `load` or `save` raise is raised in the item's place, and ends it all. Whoever stops iterating stops the work
     within a tile; a `load` or `save` that has begun goes on in its thread.
     """
-    line = _Line(load, enlarge, save, budget, threads)
+    line = _Line(load, enlarge, save, budget, threads, lanes)
     atexit.register(line.stop)  # an iterator that is still there then must not be in the network
     try:
         yield from line.run(items)
@@ -86,8 +88,8 @@ class _Ticket(Generic[Item]):
     loaded: Future = field(default_factory=Future)
     saved: Future = field(default_factory=Future)
     cost: int | None = None  # None until it is let into the room
-    missing: int = 0  # pictures that the network has not done yet
-    enlarged: list[Picture] = field(default_factory=list)
+    missing: int = 1  # pictures that the network has not done yet, and 1 while nobody knows how many there are
+    enlarged: dict[int, Picture] = field(default_factory=dict)  # by their numbers
     seconds: float = 0.0
     error: SRError | None = None
 
@@ -96,7 +98,13 @@ class _Line(Generic[Item, Result]):
     """The threads, what they hand to each other, and how they end."""
 
     def __init__(
-        self, load: Load[Item, Result], enlarge: Enlarge, save: Save[Item, Result], budget: int, threads: int
+        self,
+        load: Load[Item, Result],
+        enlarge: Enlarge,
+        save: Save[Item, Result],
+        budget: int,
+        threads: int,
+        lanes: int,
     ) -> None:
         self._load, self._enlarge, self._save = load, enlarge, save
         self._room = Room(budget)
@@ -107,11 +115,16 @@ class _Line(Generic[Item, Result]):
         self._awaited: Future = Future()
         self._line: deque[_Ticket] = deque()  # what the network has been given and the consumer has not
         self._events: SimpleQueue[Tick | _Ticket | BaseException | None] = SimpleQueue()
-        self._network = threading.Thread(target=self._work, daemon=True)
+        self._pictures = self._in_order()
+        self._taking = threading.Lock()  # the next picture
+        self._handing = threading.Lock()  # on what is done
+        self._lanes = [threading.Thread(target=self._work, daemon=True) for _ in range(lanes)]
+        self._working = lanes
 
     def run(self, items: Iterable[Item]) -> Iterator[Tick | Result]:
         threading.Thread(target=self._feed, args=(items,), daemon=True).start()
-        self._network.start()
+        for lane in self._lanes:
+            lane.start()
         while (event := self._events.get()) is not None:
             if isinstance(event, Tick):
                 yield event
@@ -126,7 +139,7 @@ class _Line(Generic[Item, Result]):
                 del result
 
     def stop(self) -> None:
-        """Wait for the network's tile and for nothing else."""
+        """Wait for the network's tiles and for nothing else."""
         self._stopped.set()
         self._room.close()
         self._slots.release(AHEAD)
@@ -135,8 +148,9 @@ class _Line(Generic[Item, Result]):
             self._awaited.set_exception(StoppedError())
         self._loaders.stop()
         self._savers.stop()
-        if self._network.ident is not None:
-            self._network.join()
+        for lane in self._lanes:
+            if lane.ident is not None:
+                lane.join()
 
     def _feed(self, items: Iterable[Item]) -> None:
         index = 0
@@ -168,9 +182,9 @@ class _Line(Generic[Item, Result]):
                 admit(0)  # others wait for its turn to pass
 
     def _work(self) -> None:
-        """The network's thread."""
+        """One of the network's threads."""
         try:
-            for event in self._enlarge(self._pictures()):
+            for event in self._enlarge(self._shared()):
                 if self._stopped.is_set():
                     return
                 if isinstance(event, Tick):
@@ -178,13 +192,27 @@ class _Line(Generic[Item, Result]):
                 else:
                     self._collect(event)
                     self._hand_on()
-            self._events.put(None)
+            with self._handing:
+                self._working -= 1
+                if not self._working:
+                    self._events.put(None)
         except StoppedError:
             pass
         except BaseException as error:  # to be raised where the results are waited for
             self._events.put(error)
 
-    def _pictures(self) -> Stream:
+    def _shared(self) -> Stream:
+        """The pictures for one lane: the next ones that no other lane has taken."""
+        while True:
+            with self._taking:
+                try:
+                    item = next(self._pictures)
+                except StopIteration:
+                    return
+            yield item
+            del item  # or it would stay in memory while this lane waits for the next one
+
+    def _in_order(self) -> Stream:
         """The pictures of all items in order, as they are loaded; None before what may be a wait."""
         while True:
             if self._to_enlarge.empty():
@@ -204,34 +232,40 @@ class _Line(Generic[Item, Result]):
                 raise
             except BaseException as error:
                 ticket.saved.set_exception(error)
+                ticket.missing = 0
                 self._hand_on()
                 return
             ticket.loaded = self._awaited = Future()  # or the pictures would stay in memory until they are saved
             if isinstance(loaded, Finished):
                 ticket.saved.set_result(loaded.result)
+                ticket.missing = 0
                 self._hand_on()
                 continue
             ticket.missing = len(loaded)
-            while loaded:
-                yield ticket, loaded.pop(0)
+            for number in range(len(loaded)):
+                yield (ticket, number), loaded.pop(0)
 
     def _collect(self, event: Enlarged) -> None:
-        ticket: _Ticket = event.key
-        ticket.missing -= 1
-        ticket.seconds += event.seconds
-        if isinstance(event.result, SRError):
-            ticket.error = ticket.error or event.result
-        else:
-            ticket.enlarged.append(event.result)
-        if not ticket.missing:
-            self._savers.submit(ticket.saved, self._save_one, ticket)
+        ticket: _Ticket
+        ticket, number = event.key
+        with self._handing:
+            ticket.seconds += event.seconds
+            if isinstance(event.result, SRError):
+                ticket.error = ticket.error or event.result
+            else:
+                ticket.enlarged[number] = event.result
+            ticket.missing -= 1
+            if not ticket.missing:
+                self._savers.submit(ticket.saved, self._save_one, ticket)
 
     def _save_one(self, ticket: _Ticket) -> Result:
-        made = Pictures([] if ticket.error else ticket.enlarged, ticket.seconds, ticket.error)
-        ticket.enlarged = []
+        pictures = [] if ticket.error else [ticket.enlarged[number] for number in sorted(ticket.enlarged)]
+        made = Pictures(pictures, ticket.seconds, ticket.error)
+        ticket.enlarged = {}
         return self._save(ticket.item, made)
 
     def _hand_on(self) -> None:
         """Give what is complete to the consumer; never one before those that came earlier."""
-        while self._line and not self._line[0].missing:
-            self._events.put(self._line.popleft())
+        with self._handing:
+            while self._line and not self._line[0].missing:
+                self._events.put(self._line.popleft())

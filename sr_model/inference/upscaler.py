@@ -63,6 +63,7 @@ class Upscaler:
         quality: str = "normal",
         at_strength: Callable[[float], Network] | None = None,
         strength: float | str = AUTO,
+        streams: int = 1,
     ) -> None:
         """`tile` is the largest side of a tile in input pixels; 0 picks the best for the network.
 
@@ -73,6 +74,9 @@ class Upscaler:
 
         `at_strength` gives the same network with weights mixed at a strength from 0 to 1; `strength` is the one to
         take for all pictures, or "auto" for what `find_strength` finds of each.
+
+        `streams` pictures are enlarged at a time by `map` and folder jobs, where the engine is OpenVINO: each has its
+        share of the processors then, which is less work in all, but makes a single picture slower.
         """
         fixed = parse_strength(strength)
         if quality not in QUALITIES:
@@ -81,10 +85,11 @@ class Upscaler:
             raise ConfigError(f"Tiles of {tile} pixels are not possible; give a multiple of {model.stride}, or 0.")
 
         def load(network: Network) -> Engine:
-            single = engines.load(network, device, engine)
+            single = engines.load(network, device, engine, streams)
             return SelfEnsemble(single) if quality == "max" else single
 
         self.engine: Engine = load(model)
+        self.streams = self.engine.streams
         self.mixed = Mixed(at_strength, load, fixed) if at_strength else None
         self.quality = quality
         self.strength = strength
@@ -106,16 +111,18 @@ class Upscaler:
         engine: str = "auto",
         quality: str = "normal",
         strength: float | str = AUTO,
+        streams: int = 1,
     ) -> "Upscaler":
         """Load the weights of `preset` at `scale` (by default the preset's own) from `folder`.
 
         `device` is auto, cuda, mps or cpu; `engine` is auto, torch or openvino; `tile` and `quality` as above.
-        `strength`, 0 to 1 or auto, is how strongly a preset of mixed weights repairs; others know none.
+        `strength`, 0 to 1 or auto, is how strongly a preset of mixed weights repairs; others know none. With `streams`
+        that many pictures are enlarged at a time where there are many; see above.
 
         Raises ConfigError for unknown names, WeightsError if weights are missing or damaged, and HubError if they are
         not in the package and cannot be downloaded.
         """
-        return cls.from_pretrained(folder, preset, scale, None, device, tile, engine, quality, strength)
+        return cls.from_pretrained(folder, preset, scale, None, device, tile, engine, quality, strength, streams)
 
     @classmethod
     def from_pretrained(
@@ -129,6 +136,7 @@ class Upscaler:
         engine: str = "auto",
         quality: str = "normal",
         strength: float | str = AUTO,
+        streams: int = 1,
     ) -> "Upscaler":
         """Load the weights of `preset` at `scale` from the Hub's repository "owner/name", or from a folder.
 
@@ -147,7 +155,7 @@ class Upscaler:
             return weights.load(preset, card.scale, place.folder, value)[0]
 
         mixed = at_strength if card.strengths else None
-        upscaler = cls(model, device, tile, engine, quality, mixed, strength)
+        upscaler = cls(model, device, tile, engine, quality, mixed, strength, streams)
         upscaler.card, upscaler.place = card, place
         return upscaler
 
