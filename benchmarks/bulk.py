@@ -83,6 +83,7 @@ def main() -> int:
             many.warm_up()
             for kind in options.format or ("png", "jpg"):
                 alone, busy_alone = network_alone(upscaler, folder)
+                limit_threads(many.streams)  # as `upscale` does; of the network alone only OpenVINO's threads count
                 begin, busy = time.perf_counter(), time.process_time()
                 out = Path(name) / f"{preset}-{kind}"
                 records = list(folder_job(str(folder), str(out), Output(kind)).run(many))

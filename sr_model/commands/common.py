@@ -97,6 +97,7 @@ def load_upscaler(options: argparse.Namespace, streams: int = 1) -> Upscaler:
         options.strength,
         streams,
     )
+    limit_threads(upscaler.streams)
     if upscaler.place and upscaler.place.repo:
         print(f"Weights: {upscaler.place}", file=sys.stderr)
     return upscaler

@@ -35,9 +35,12 @@ def supports_bfloat16(device: torch.device) -> bool:
     return capabilities == "AVX512" and _cpu_flag("avx512_bf16")
 
 
-def limit_threads() -> None:
-    """Limit torch to the processors this process may use: it counts the host's, and a container may have fewer."""
-    torch.set_num_threads(min(torch.get_num_threads(), available_cpus()))
+def limit_threads(streams: int = 1) -> None:
+    """Limit torch to the processors this process may use: it counts the host's, and a container may have fewer.
+
+    With `streams` pictures at a time each has its share of them.
+    """
+    torch.set_num_threads(min(torch.get_num_threads(), max(1, available_cpus() // streams)))
 
 
 def available_cpus() -> int:
