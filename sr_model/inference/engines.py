@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 ENGINES = ("auto", "torch", "openvino")
 # Kernels that OpenVINO keeps compiled, one per layer and shape: enough for the two or three tile shapes of a large
 # picture. Its default is 5,000, with which a process that sees pictures of all sizes grows by a megabyte a size.
-KERNELS_KEPT = 32
+KERNELS_KEPT = 16
 HALF_LEVEL = 0.5 / 255  # a smaller change moves no rounded value by more than one level
 OVERFLOW = 8 / 255  # between 1, by which exact engines differ on noise in 8 bits, and 40, by which overflowing ones do
 NO_8_BIT = "8-bit networks run in float32 here, with the same result but no faster."
