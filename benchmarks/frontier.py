@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from torch import Tensor, nn
 
 from sr_model.benchmark.plot import COLOURS
@@ -226,6 +227,10 @@ def plot(points: Sequence[Point]) -> bytes:
         axes.set_xlabel("ms for 1280x720, OpenVINO on the CPU", color=QUIET, fontsize=8)
         axes.set_ylabel("Set5, dB", color=QUIET, fontsize=8)
         axes.grid(color="#e4e6e8", linewidth=0.8)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.margins(x=0.12)  # for the name of the rightmost
         axes.tick_params(which="both", labelsize=8, colors=QUIET, length=0)
     figure.axes[0].legend(fontsize=7, loc="lower right", frameon=False)
     stream = io.BytesIO()
