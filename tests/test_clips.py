@@ -81,7 +81,7 @@ def test_a_stopped_video_goes_on_with_its_segments(
     list(enlarge(upscaler, clip, whole, "a", segment=4))
     steps = enlarge(upscaler, clip, stopped, "a", segment=4)
     assert [next(steps).done for _ in range(6)][-1] == 6
-    steps.close()  # type: ignore[attr-defined]
+    steps.close()
     assert not stopped.exists()
 
     enlarged: list[int] = []

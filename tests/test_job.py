@@ -286,7 +286,7 @@ def test_stopping_ends_within_a_tile(tmp_path: Path, photo: Image.Image, model: 
     upscaler.engine = counting  # type: ignore[assignment]
     steps = file_job(str(tmp_path / "large.png"), str(tmp_path / "out.png")).steps(upscaler)
     assert isinstance(next(steps), Tick)
-    steps.close()  # type: ignore[attr-defined]
+    steps.close()
     begun = len(tiles)
     assert begun < 500, "of 551"
     assert not (tmp_path / "out.png").exists()

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,9 @@ class Job:
         """Yield what has become of each item, in order; see `steps`."""
         return (step for step in self.steps(upscaler, wait) if isinstance(step, Record))
 
-    def steps(self, upscaler: Upscaler, wait: Callable[[], None] = lambda: None) -> Iterator[Tick | Record]:
+    def steps(
+        self, upscaler: Upscaler, wait: Callable[[], None] = lambda: None
+    ) -> Generator[Tick | Record, None, None]:
         """Yield what has become of each item, in order, and a Tick after each tile.
 
         Files that cannot be read, enlarged or written are records that say why. Raises FullError where there is no room

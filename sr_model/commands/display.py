@@ -131,9 +131,8 @@ class Display:
             self._finished += 1
             self._read += record.bytes_in
             self._read_within = 0
-        if record.status != "done" or not record.target.lower().endswith(
-            SHARDS
-        ):  # of those that are done, pictures count
+        is_shard = record.target.lower().endswith(SHARDS)
+        if record.status != "done" or not is_shard:  # in a shard that is done, its pictures count
             self.counts[record.status] += 1
 
     def _say(self, record: Record) -> None:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from sr_model.imaging import images
 from sr_model.imaging.images import Picture
-from sr_model.imaging.metrics import psnr
+from sr_model.imaging.metrics import luma, psnr
 from sr_model.imaging.resampling import bicubic, bicubic_times
 
 WINDOW = 17  # pixels of the small picture: two blocks of a JPEG, whose means are off by a level or two of their own
@@ -34,12 +34,14 @@ def agreeing(large: Tensor, small: Tensor, strength: float) -> Tensor:
 
 
 def deviation(large: Picture, small: Picture) -> np.ndarray:
-    """(H, W) float32: by how many levels of luma (BT.601, 16 to 235) a result is off from the picture (W, H) it is of.
+    """(H, W) float32: how far a result is off from the W x H picture it is of, in levels of luma (BT.601, 16 to 235).
 
-    It is shrunk back by antialiased bicubic (a = -0.5); alpha is laid on white.
+    The result is shrunk back by antialiased bicubic (a = -0.5); alpha is laid on white.
     """
     shrunk = _flat(large).resize(small.size, Image.Resampling.BICUBIC)
-    return _luma(shrunk) - _luma(_flat(small))
+    x, y = (luma(images.to_tensor(np.asarray(image)))[0, 0].numpy() for image in (shrunk, _flat(small)))
+    off: np.ndarray = (x - y).astype(np.float32)
+    return off
 
 
 def decibels(off: np.ndarray) -> float:
@@ -50,7 +52,3 @@ def decibels(off: np.ndarray) -> float:
 
 def _flat(picture: Picture) -> Image.Image:
     return images.to_pil(Picture(images.without_alpha(picture).pixels))  # 8-bit RGB
-
-
-def _luma(image: Image.Image) -> np.ndarray:
-    return np.asarray(image, np.float32) @ np.array([65.481, 128.553, 24.966], np.float32) / 255 + 16

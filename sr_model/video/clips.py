@@ -3,7 +3,7 @@
 import hashlib
 import heapq
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -44,7 +44,7 @@ def enlarge(
     crf: int = CRF,
     segment: int = SEGMENT,
     wait: Callable[[], None] = lambda: None,
-) -> Iterator[Progress]:
+) -> Generator[Progress, None, None]:
     """Enlarge a video as H.264, yielding after each frame; stop asking, and the work stops.
 
     Segments wait in a folder beside the target until all are there. A call with the same source and `settings` goes on

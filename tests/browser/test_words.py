@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def sentences(folder: Path) -> Iterator[str]:
     yield from (text for name in ("base", "base-int8") for text in (presets.find(name).title, presets.find(name).about))
     yield sentence(lambda: work.check_seconds(400, 120, 16_000_000))
     for how in ("3 times", "The size that you ask for of"):
-        yield sentence(lambda how=how: work.check_result((4000, 4000), (12000, 12000), how))  # type: ignore[misc]
+        yield sentence(partial(work.check_result, (4000, 4000), (12000, 12000), how))
     small = Picture(np.zeros((2, 3, 3), np.uint8))
     yield sentence(lambda: work.fit_reference(small, (300, 200), 2))
     yield sentence(lambda: shrink_picture(small, 4))

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,15 +45,15 @@ class Turns:
     max_seconds: float = MAX_SECONDS
     crowd: Crowd | None = None
     queues: Queues = field(init=False)
-    compute: Callable[..., Iterator[Tick | Record]] = field(init=False)
+    compute: Callable[..., Generator[Tick | Record, None, None]] = field(init=False)
 
     def __post_init__(self) -> None:
-        def compute(seconds: int, items: list[Item], folder: str, plan: Plan) -> Iterator[Tick | Record]:
+        def compute(seconds: int, items: list[Item], folder: str, plan: Plan) -> Generator[Tick | Record, None, None]:
             upscaler = self.upscalers.for_job().get(plan.preset, plan.scale)
             if plan.strength is not None:
                 upscaler = upscaler.at(in_steps(plan.strength))
             job = Job(lambda: iter(items), folder, plan.output, journal=False, budget=BUDGET, write=self._write)
-            with closing(job.steps(upscaler)) as steps:  # type: ignore[type-var]
+            with closing(job.steps(upscaler)) as steps:
                 yield from steps
 
         object.__setattr__(self, "queues", Queues(self.store))
@@ -112,7 +112,7 @@ class Turns:
             seconds = min(planning.GPU_START + int(GPU_TURN), planning.GPU_MOST)
             steps = self.compute(seconds, [items[n] for n in pending], str(queue.folder / plan.label), plan)
             try:
-                with closing(steps):  # type: ignore[type-var]
+                with closing(steps):
                     for step in steps:
                         if isinstance(step, Tick):
                             headway.tick(step.pixels)
