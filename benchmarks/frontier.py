@@ -98,7 +98,7 @@ class Stack(Network):
         y: Tensor = self.layers(x)
         return y
 
-    def finish(self, y: Tensor, enlarged: Tensor) -> Tensor:
+    def finish(self, y: Tensor, x: Tensor, enlarged: Tensor) -> Tensor:
         return y
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sr_model.commands.main import main
 from sr_model.exporting.formats import LICENCE, export
+from sr_model.imaging.borders import bounded
 from sr_model.imaging.images import to_tensor
 from sr_model.imaging.resampling import bicubic
 from sr_model.imaging.tiles import tiled
@@ -90,7 +91,7 @@ def test_a_shipped_network_in_half_precision_agrees_within_a_level(tmp_path: Pat
     assert main(["export", "nano", "--scale", "2", "--out", str(path), "--half"]) == 0
     network, card = weights.load("nano", 2)
     assert furthest(onnx_function(path), network, photo) <= 1
-    assert path.stat().st_size < 2.2 * card.parameters
+    assert path.stat().st_size < 2 * card.parameters + 20_000
     import onnx
 
     said = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
@@ -106,7 +107,7 @@ def test_a_shipped_network_in_half_precision_agrees_within_a_level(tmp_path: Pat
     }
 
 
-def test_the_body_in_exact_tiles_added_to_bicubic_is_the_whole(
+def test_the_body_in_exact_tiles_added_to_bicubic_and_bounded_is_the_whole(
     stored: Callable[[Network], Path], tmp_path: Path, photo: Image.Image
 ) -> None:
     """The stride and receptive field in the file suffice to tile it."""
@@ -127,7 +128,7 @@ def test_the_body_in_exact_tiles_added_to_bicubic_is_the_whole(
     for region, part, _ in tiled(enlarge, x, 32, max(4, int(said["receptive_field"])), int(said["stride"])):
         (region * 2).of(whole).copy_(part)
     with torch.inference_mode():
-        assert float((levels(whole) - levels(network(x))).abs().max()) <= 1
+        assert float((levels(bounded(whole, x)) - levels(network(x))).abs().max()) <= 1
 
 
 def test_eight_bits_stay_bytes_and_agree(stored: Callable[[Network], Path], tmp_path: Path, photo: Image.Image) -> None:

@@ -47,7 +47,7 @@ def test_the_best_quality_does_not_depend_on_how_a_picture_is_held(
     whole = np.asarray(best(small)).astype(int)
     assert np.abs(np.asarray(tiled(small)).astype(int) - whole).max() <= 1
     once = np.asarray(Upscaler(model, "cpu", 256, "torch")(small)).astype(int)
-    assert np.abs(once - whole).max() > 1
+    assert (np.abs(once - whole).max() > 1) == (size != (1, 1))  # a single pixel has nothing to be turned
     even = small.resize((size[0] * 2, size[1] * 2))
     turned = np.asarray(best(even.transpose(Image.Transpose.ROTATE_90))).astype(int)
     assert np.abs(np.rot90(turned, -1) - np.asarray(best(even))).max() <= 1

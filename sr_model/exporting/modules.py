@@ -24,7 +24,7 @@ class Whole(nn.Module):
 
 
 class Body(Whole):
-    """The same in and out, without the bicubic enlargement that `Network.finish` adds; see `adds_to_bicubic`."""
+    """The same in and out, without what `Network.finish` does: for networks that add to bicubic, only their part."""
 
     def forward(self, x: Tensor) -> Tensor:
         h, w = x.shape[-2:]

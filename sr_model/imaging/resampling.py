@@ -25,9 +25,7 @@ def bicubic_times(x: Tensor, scale: int) -> Tensor:
     On the CPU by products with small matrices, in a third of the time and equal to within rounding, unless it has to be
     traced or differentiated.
     """
-    traced = torch.jit.is_tracing()  # type: ignore[attr-defined]  # torch does not list it
-    traced = traced or torch.compiler.is_compiling() or torch.compiler.is_exporting()
-    if x.device.type != "cpu" or x.requires_grad or traced:
+    if x.device.type != "cpu" or x.requires_grad or is_traced():
         h, w = x.shape[-2:]
         return bicubic(x, (h * scale, w * scale))
     with torch.autocast("cpu", enabled=False):
@@ -70,6 +68,12 @@ def _few_matrices(length: int, scale: int, dtype: torch.dtype) -> Tensor:
     weights[: scale * length, REACH : REACH + length] = bicubic(unit, (scale * length, length))[0, 0]
     parts = weights.unflatten(0, (blocks, -1))
     return torch.stack([part[:, i * BLOCK :][:, :SEEN] for i, part in enumerate(parts)]).to(dtype)
+
+
+def is_traced() -> bool:
+    """Whether operations are being recorded, for all sizes and shapes, and not just done."""
+    by_jit = torch.jit.is_tracing()  # type: ignore[attr-defined]  # torch does not list it
+    return bool(by_jit or torch.compiler.is_compiling() or torch.compiler.is_exporting())
 
 
 def to_8bit(x: Tensor) -> Tensor:

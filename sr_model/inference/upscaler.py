@@ -241,7 +241,7 @@ class Upscaler:
         start = time.perf_counter()
         y = engine(self.model.prepare(x))
         seconds = time.perf_counter() - start
-        return self.model.finish(y, large), large, seconds
+        return self.model.finish(y, x, large), large, seconds
 
     def completed(self, picture: Picture, pixels: np.ndarray) -> Picture:
         """The enlarged picture of these pixels, with alpha and all else of the small one."""

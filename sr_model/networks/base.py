@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sr_model.imaging.borders import bounded
 from sr_model.imaging.resampling import bicubic_times
 
 SCALES = (1, 2, 3, 4)  # 1 restores a picture at its own size
@@ -16,7 +17,7 @@ class Network(nn.Module, ABC):
 
     Input (N, 3, H, W), RGB, float, [0, 1], any H and W from 1. Output (N, 3, scale * H, scale * W), not clamped.
 
-    `forward(x)` is `finish(body(prepare(x)), enlarged)`, where `enlarged` is `x` by bicubic. Everything slow is in
+    `forward(x)` is `finish(body(prepare(x)), x, enlarged)`, where `enlarged` is `x` by bicubic. Everything slow is in
     `body`, which is what engines run. All spatial operations are local, so a picture that is cut into tiles at
     multiples of `stride`, with margins of at least `receptive_field`, gives the same result as the whole.
     """
@@ -61,11 +62,14 @@ class Network(nn.Module, ABC):
         """What `prepare` returned -> (N, 3, at least scale * H, at least scale * W), the learned part."""
 
     @abstractmethod
-    def finish(self, y: Tensor, enlarged: Tensor) -> Tensor:
-        """The output, from what `body` returned and the input enlarged by bicubic (N, 3, scale * H, scale * W)."""
+    def finish(self, y: Tensor, x: Tensor, enlarged: Tensor) -> Tensor:
+        """The output, from what `body` returned, the input, and the input enlarged by bicubic.
+
+        (N, 3, at least scale * H, at least scale * W), (N, 3, H, W) and (N, 3, scale * H, scale * W).
+        """
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.finish(self.body(self.prepare(x)), bicubic_times(x, self.scale))
+        return self.finish(self.body(self.prepare(x)), x, bicubic_times(x, self.scale))
 
 
 class BicubicPlus(Network):
@@ -98,9 +102,11 @@ class BicubicPlus(Network):
     def body(self, x: Tensor) -> Tensor:
         return self.decoder(*self.encoder(x))
 
-    def finish(self, y: Tensor, enlarged: Tensor) -> Tensor:
+    def finish(self, y: Tensor, x: Tensor, enlarged: Tensor) -> Tensor:
+        """Their sum; the picture's outermost pixels are bounded, except in training, which sees its own mistakes."""
         h, w = enlarged.shape[-2:]
-        return enlarged + y[..., :h, :w]
+        y = enlarged + y[..., :h, :w]
+        return y if self.training else bounded(y, x)
 
 
 def check_scale(scale: int) -> None:

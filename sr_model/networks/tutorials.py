@@ -24,7 +24,7 @@ class _Tutorial(Network):
 
     float_modules = ("tail",)
 
-    def finish(self, y: Tensor, enlarged: Tensor) -> Tensor:
+    def finish(self, y: Tensor, x: Tensor, enlarged: Tensor) -> Tensor:
         """What `body` returned, cropped to the size of the enlarged input."""
         h, w = enlarged.shape[-2:]
         return y[..., :h, :w]

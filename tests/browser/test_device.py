@@ -61,6 +61,7 @@ def save_upright(path: Path) -> None:
 PICTURES: dict[str, Callable[[Path], None]] = {
     "colour.png": lambda path: photo((301, 200)).save(path),
     "four tiles.png": lambda path: photo((621, 530)).save(path),
+    "saturated.png": lambda path: Image.new("RGB", (40, 30), (255, 0, 200)).save(path),
     "one pixel.png": lambda path: photo((1, 1)).save(path),
     "narrow.bmp": lambda path: photo((3, 70)).save(path),
     "grey.png": lambda path: photo((71, 50)).convert("L").save(path),

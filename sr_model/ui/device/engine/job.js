@@ -1,5 +1,6 @@
 // What the main button does, as `work.py` does it: pictures in, files and numbers out, a row of tiles at a time.
 import { bled } from "../pictures/bleeding.js";
+import { boundBorder } from "../pictures/borders.js";
 import { commonTop, Difference } from "../pictures/maps.js";
 import { Agreement, Score } from "../pictures/numbers.js";
 import { packed, PaneFiles } from "../pictures/panes.js";
@@ -156,6 +157,7 @@ export async function* perform(job, session, failed) {
       done += 1;
       yield { done, total, secondsLeft: (seconds / done) * (total - done) };
     }
+    if (job.network.addsToBicubic) boundBorder(result, enlarged, scale, top, bottom);
     const pictures = [Uint8ClampedArray.from(bicubic), result].map((each) => new Uint8Array(each.buffer));
     if (low.grey) pictures.forEach(greyed);
     const alpha = low.alpha && alphaRows(low, scale, top, bottom);
