@@ -64,6 +64,19 @@ def test_downloads_in_other_formats(tab: Visit, tmp_path: Path, kind: str, name:
     assert tab.page.inner_text(".sr-saved") == f"{path.stat().st_size / 1e6:.2f} MB"
 
 
+def test_a_download_that_fails_says_why(tab: Visit, tmp_path: Path) -> None:
+    """A format that cannot hold the result is refused in words, and another one still works."""
+    Image.new("L", (9000, 2)).save(tmp_path / "wide.png")
+    tab.choose(tmp_path / "wide.png")
+    tab.press()
+    saving = tab.page.locator(".sr-saving")
+    saving.locator("select").nth(1).select_option("webp")
+    saving.get_by_role("button", name="File size").click()
+    saving.get_by_text("18000x4 pixels do not fit into a webp file").wait_for()
+    assert Image.open(tab.save(1, tmp_path)).size == (18000, 4)
+    tab.errors.remove("Failed to load resource: the server responded with a status of 400 (Bad Request)")
+
+
 def test_a_result_is_copied_to_the_clipboard(tab: Visit, tmp_path: Path) -> None:
     """What another program pastes is the picture, pixel for pixel."""
     tab.choose(CHELSEA)

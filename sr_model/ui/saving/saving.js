@@ -55,7 +55,7 @@ export function showSaving(root, value, address) {
   Object.assign(quality, { type: "range", min: 50, max: 100, value: 90 });
   const exif = make("input");
   exif.type = "checkbox";
-  const said = make("output", "sr-saved");
+  const saved = make("output", "sr-saved");
   const qualityLabel = labelled("quality", quality);
   const exifLabel = labelled("keep_exif", exif);
   exifLabel.title = t("keep_exif_hint");
@@ -65,9 +65,9 @@ export function showSaving(root, value, address) {
     const query = new URLSearchParams({ result: value.result, name: pane.value, format: kind });
     if (LOSSY.includes(kind)) query.set("quality", quality.value);
     if (exif.checked) query.set("exif", "1");
-    said.textContent = t("encoding");
+    saved.textContent = t("encoding");
     const blob = value.local ? await local.file(pane.value, kind, quality.value) : await ask(query);
-    said.textContent = t("file_size", { size: number(blob.size / 1e6, 2) });
+    saved.textContent = t("file_size", { size: number(blob.size / 1e6, 2) });
     return blob;
   }
   async function ask(query) {
@@ -77,7 +77,7 @@ export function showSaving(root, value, address) {
   }
   const attempt = (work) => () =>
     work().catch((error) => {
-      said.textContent = said(error.message) || t("not_arrived");
+      saved.textContent = said(error.message) || t("not_arrived");
     });
   const download = button(
     "download",
@@ -89,7 +89,7 @@ export function showSaving(root, value, address) {
     attempt(async () => {
       // The promise is handed over at once: browsers allow a copy only while a press is fresh.
       await navigator.clipboard.write([new ClipboardItem({ "image/png": fetched("png") })]);
-      said.textContent = t("copied");
+      saved.textContent = t("copied");
     }),
   );
   const measure = button(
@@ -98,9 +98,9 @@ export function showSaving(root, value, address) {
   );
   function adapt() {
     qualityLabel.hidden = !LOSSY.includes(format.value);
-    said.textContent = "";
+    saved.textContent = "";
   }
   for (const control of [pane, format, quality, exif]) control.addEventListener("input", adapt);
   adapt();
-  root.append(labelled("save_what", pane), labelled("save_as", format), qualityLabel, exifLabel, download, measure, copy, said);
+  root.append(labelled("save_what", pane), labelled("save_as", format), qualityLabel, exifLabel, download, measure, copy, saved);
 }
