@@ -20,7 +20,7 @@ from sr_model.networks import presets
 from sr_model.ui import cache, limits, texts, words, work
 from sr_model.ui.jobs import beside, sizing
 from sr_model.ui.many import plans, rows, unpacking
-from sr_model.ui.serving import crowd
+from sr_model.ui.serving import crowd, downloads
 from tests.browser.conftest import Visit
 from tests.conftest import EXAMPLES
 
@@ -49,7 +49,7 @@ def sentence(work: Callable[[], Any]) -> str:
 def sentences(folder: Path) -> Iterator[str]:
     """What the server may say to visitors."""
     yield from (texts.NO_PICTURE, texts.FAILED, texts.NO_MEMORY, texts.REFUSED, texts.DONE, texts.CANCELLED)
-    yield from (cache.FULL, plans.NO_SIZE, rows.TOO_MANY, rows.TOO_MUCH, rows.GONE)
+    yield from (cache.FULL, downloads.GONE, plans.NO_SIZE, rows.TOO_MANY, rows.TOO_MUCH, rows.GONE)
     zips = ("DAMAGED", "EMPTY", "TOO_MANY", "LEADS_OUT", "LINK", "NESTED", "ENCRYPTED", "METHOD", "TOO_LARGE")
     yield from (getattr(unpacking, name) for name in (*zips, "BAD_MEMBER"))
     yield texts.TOO_LONG.format(seconds=200, most=120)
@@ -63,6 +63,7 @@ def sentences(folder: Path) -> Iterator[str]:
     yield sentence(lambda: work.fit_reference(small, (300, 200), 2))
     yield sentence(lambda: shrink_picture(small, 4))
     yield sentence(lambda: sizing.next_scale(5, [2]))
+    yield sentence(lambda: images.check_size((20000, 300), ".webp"))
     yield sentence(lambda: sizing.target_of("wide"))
     yield sentence(lambda: beside.check_count(["nano"]))
     data = {"file": {"path": str(folder / "gone.png")}}
@@ -72,6 +73,18 @@ def sentences(folder: Path) -> Iterator[str]:
     buffer = io.BytesIO()
     Image.new("1", (5000, 5000)).save(buffer, "PNG")
     yield sentence(lambda: images.load(buffer.getvalue(), 16_000_000))
+
+
+SAID = """async (all) => {
+    const script = performance.getEntriesByType("resource").find(({ name }) => name.endsWith("/words/said.js"));
+    const { said } = await import(script.name);
+    return all.map((text) => said(text));
+}"""
+
+
+def test_8_bit_does_not_break_after_its_hyphen(visit: Visit) -> None:
+    """In English too, where the server's words are shown as they are."""
+    assert visit.page.evaluate(SAID, ["Fine, 8-bit", "Cat-scan"]) == ["Fine, 8\N{NON-BREAKING HYPHEN}bit", "Cat-scan"]
 
 
 @pytest.mark.parametrize("language", list(TAGS))
@@ -105,16 +118,10 @@ def test_all_of_the_page_is_in_the_visitor_s_language_and_fits(
     found = Axe().run(page).response["violations"]
     assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
     asked = list(sentences(tmp_path))
-    said = page.evaluate(
-        """async (all) => {
-            const script = performance.getEntriesByType("resource").find(({ name }) => name.endsWith("/words/said.js"));
-            const { said } = await import(script.name);
-            return all.map((text) => said(text));
-        }""",
-        asked,
-    )
+    said = page.evaluate(SAID, asked)
     assert [
         text for text, other in zip(asked, said, strict=True) if text == other or re.search(r"\{|undefined", other)
     ] == []
+    assert [text for text in said if re.search(r"(?<![\d.,])8[ -]\w", text)] == [], "8-bit stays on one line"
     visit.context.close()
     assert visit.errors == visit.strangers == []

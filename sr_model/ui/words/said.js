@@ -15,8 +15,11 @@ const patterns = Object.entries(english)
 
 const filled = (text) => (/^\d+\.\d+$/.test(text) ? pointed(text) : said(text));
 
+// A number and what is counted stay on one line: 8-bit.
+const together = (text) => text.replace(/(\d)-(?=\p{L})/gu, "$1\u2011");
+
 export function said(text) {
-  if (!text || language === "en") return text || "";
+  if (!text || language === "en") return together(text || "");
   if (exact.has(text)) return t(exact.get(text));
   for (const [key, form] of patterns) {
     const found = form.exec(text);
