@@ -256,7 +256,7 @@ def test_the_page_says_which_weights_it_serves(server: Hub, tmp_path: Path, monk
     page = ui.build_app(NAME, "cpu", engine="torch")
     (text,) = (vars(block)["value"] for block in page.page.blocks.values() if block.elem_id == "sr-weights")
     card = weights.read_card("nano", 2, places.locate(NAME).folder)
-    assert f"`hf://{NAME}@{sha}`" in text
+    assert f"<code>hf://{NAME}@{sha}</code> (2)</summary>" in text
     assert f"| nano-x2 | {card.made} | `{card.sha256[:16]}` |" in text
     assert "base-x2" in text
     assert "<b>" not in text

@@ -1,5 +1,6 @@
 """The texts of the page."""
 
+import html
 import re
 from collections.abc import Sequence
 
@@ -100,12 +101,13 @@ def api(preset: str, scale: int, address: str = "https://...") -> str:
 
 
 def weights(cards: Sequence[Card], place: str) -> str:
-    """Which weights the page serves: a table of their names, dates and sha256."""
-    source = f" from `{place}`" if place else ""
-    lines = [f"## {ENGLISH['weights']}", "", f"{ENGLISH['weights_1']}{source}:", ""]
+    """Which weights the page serves: how many, and on a press a table of their names, dates and sha256."""
+    source = f" from <code>{html.escape(place)}</code>" if place else ""
+    summary = f"<summary>{ENGLISH['weights_1']}{source} ({len(cards)})</summary>"
+    lines = [f"## {ENGLISH['weights']}", "", f"<details>{summary}", ""]
     lines += ["| weights | made | sha256 |", "|---|---|---|"]
     lines += [f"| {name(card.preset, card.scale)} | {_day(card.made)} | `{_hex(card.sha256)}` |" for card in cards]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", "</details>"])
 
 
 def _day(text: str) -> str:
