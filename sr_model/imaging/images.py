@@ -200,15 +200,21 @@ def to_tensor(pixels: np.ndarray) -> Tensor:
     return x / levels
 
 
-def to_array(x: Tensor, dtype: type | np.dtype = np.uint8) -> np.ndarray:
-    """(1, C, H, W) in [0, 1] -> (H, W, C), or (H, W) for one channel; clamped, then rounded to the type's levels."""
+def to_array(x: Tensor, dtype: type | np.dtype = np.uint8, out: np.ndarray | None = None) -> np.ndarray:
+    """(1, C, H, W) in [0, 1] -> (H, W, C), or (H, W) for one channel; clamped, then rounded to the type's levels.
+
+    It is written into `out` if there is one: (H, W, C) of that type.
+    """
     levels = np.iinfo(dtype).max
     rounded = x[0].mul(levels).round_().clamp_(0, levels)
     if x.device.type != "cpu" and np.dtype(dtype) == np.uint8:
         rounded = rounded.to(torch.uint8)  # fewer bytes to copy
-    # On the CPU numpy converts and interleaves in half of torch's time.
-    planes = rounded.cpu().numpy().astype(dtype, copy=False)
-    return planes[0] if len(planes) == 1 else np.stack(list(planes), axis=-1)
+    planes = rounded.cpu().numpy()
+    if out is None:
+        out = np.empty((*planes.shape[1:], len(planes)), dtype)
+    for channel, plane in enumerate(planes):  # converts and interleaves in half of torch's time
+        out[..., channel] = plane
+    return out[..., 0] if len(planes) == 1 else out
 
 
 def mean_channel(pixels: np.ndarray) -> np.ndarray:

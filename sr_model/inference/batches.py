@@ -181,7 +181,7 @@ class _Batches:
             owner, scale = window.owner, self._upscaler.scale
             r = window.exact * scale
             inner = (window.exact.within(window.region) * scale).of(y)
-            owner.large[r.top : r.bottom, r.left : r.right] = images.to_array(inner, owner.large.dtype)
+            images.to_array(inner, owner.large.dtype, out=owner.large[r.top : r.bottom, r.left : r.right])
             owner.missing -= 1
             owner.seconds += seconds / len(part)
 

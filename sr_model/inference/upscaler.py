@@ -303,7 +303,7 @@ def _enlarge(
     for region, result, to_come in tiled(on_floats, whole, tile, margin, stride):
         r = region * scale
         for array, part in zip(large, result.split(1), strict=True):
-            array[r.top : r.bottom, r.left : r.right] = images.to_array(part, pixels.dtype)
+            images.to_array(part, pixels.dtype, out=array[r.top : r.bottom, r.left : r.right])
         done += 1
         if to_come:
             yield done, done + to_come, []
