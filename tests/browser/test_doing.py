@@ -162,6 +162,8 @@ def test_large_results_are_drawn_from_a_preview_and_tiles(
     assert tab.labels()[1] == ("Autoencoder", "902x600")
     assert [url for url in loaded if "/download" in url] == []
     assert any("preview.png" in url for url in loaded)
+    tab.page.get_by_role("button", name="200 %").click()
+    assert 0 < tab.page.locator(".sr-tile").count() <= 2 * 48, "where those around it were too many, what is seen"
     tab.page.get_by_role("button", name="400 %").click()
     tab.page.wait_for_function(
         "(() => { const all = [...document.querySelectorAll('.sr-tile')];"

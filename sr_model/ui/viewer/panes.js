@@ -3,7 +3,7 @@ import { make } from "../parts/bus.js";
 import { said } from "../words/said.js";
 import { t } from "../words/words.js";
 
-const MARGIN = 1; // tiles around what is seen, so that a drag meets no blank
+const MARGINS = [1, 0]; // tiles around what is seen, so that a drag meets no blank, as far as that is not too many
 const MOST = 48; // tiles of a pane at once: a telephone holds no more, so from afar the preview has to do
 
 function picture(url, className = "") {
@@ -67,16 +67,16 @@ export class Pane {
     const wanted = new Set();
     const coarse = (this.base.naturalWidth || 1) / width;
     if (scale * (window.devicePixelRatio || 1) > coarse) {
-      const range = (offset, length, whole) => {
-        const from = Math.floor(-offset / scale / side) - MARGIN;
-        const to = Math.floor((length - offset) / scale / side) + MARGIN;
+      const range = (offset, length, whole, margin) => {
+        const from = Math.floor(-offset / scale / side) - margin;
+        const to = Math.floor((length - offset) / scale / side) + margin;
         const last = Math.ceil(whole / side) - 1;
         return [Math.max(0, from), Math.min(last, to)];
       };
-      const [c0, c1] = range(left, pane.width, width);
-      const [r0, r1] = range(top, pane.height, height);
-      const few = (c1 - c0 + 1) * (r1 - r0 + 1) <= MOST;
-      for (let c = c0; few && c <= c1; c += 1) for (let r = r0; r <= r1; r += 1) wanted.add(`${c}-${r}`);
+      const ranges = (margin) => [range(left, pane.width, width, margin), range(top, pane.height, height, margin)];
+      const few = MARGINS.map(ranges).find(([[c0, c1], [r0, r1]]) => (c1 - c0 + 1) * (r1 - r0 + 1) <= MOST);
+      const [[c0, c1], [r0, r1]] = few || [[0, -1], [0, -1]];
+      for (let c = c0; c <= c1; c += 1) for (let r = r0; r <= r1; r += 1) wanted.add(`${c}-${r}`);
     }
     for (const [key, node] of this.tiles) {
       if (wanted.has(key)) continue;
