@@ -149,7 +149,11 @@ def test_the_divider_and_blinking_compare_any_two(tab: Visit, stage: Any) -> Non
     right.select_option("Reference")
     assert visible(tab) == ["Bicubic", "Reference"]
     left.select_option("Reference")
-    tops = page.locator(".sr-right .sr-label b")
+    tops, labels = page.locator(".sr-right .sr-label b"), page.locator(".sr-label").filter(visible=True)
+    page.set_viewport_size({"width": 390, "height": 844})
+    edges = sorted((b["x"], b["x"] + b["width"]) for b in (label.bounding_box() for label in labels.all()))
+    assert edges[0][1] <= edges[1][0], "one name does not hide the other"
+    page.set_viewport_size({"width": 1440, "height": 900})
     assert (right.input_value(), tops.inner_text()) == ("Bicubic", "Bicubic")
     right.focus()
     page.keyboard.press("ArrowDown")
@@ -277,6 +281,30 @@ def test_a_result_of_other_settings_says_so(tab: Visit) -> None:
     assert "other settings (Fine 2x)" in tab.page.inner_text(".sr-stale")
     presets.get_by_label("Fine").check()
     assert tab.page.inner_text(".sr-stale") == ""
+
+
+def test_the_view_stays_where_one_looks(tab: Visit, tmp_path: Path) -> None:
+    """A chosen picture is seen whole; its results are looked at where it was, and another picture is whole again."""
+    size = (1600, 200)
+    Image.effect_noise(size, 90).save(tmp_path / "wide.png")
+    tab.choose(tmp_path / "wide.png")
+    tab.page.locator(".sr-label", has_text="1600x200").wait_for()
+    assert float(percent(tab).split()[0]) < 100
+    tab.page.get_by_role("button", name="400 %").click()
+    tab.page.locator(".sr-stage").focus()
+    for _ in range(9):
+        tab.page.keyboard.press("ArrowRight")
+    presets = tab.page.locator("#sr-preset")
+    seen = []
+    for name in ("Fast", "Fine"):
+        presets.get_by_label(name).check()
+        tab.press()
+        assert percent(tab) == "200 %"
+        seen.append(views(tab)[0])
+    assert seen[0] == seen[1]
+    tab.choose(tmp_path / "wide.png")
+    tab.page.locator(".sr-label", has_text="Your picture").wait_for()
+    assert float(percent(tab).split()[0]) < 100
 
 
 def test_what_exceeds_a_limit_says_so_before_the_button(tab: Visit, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ export class View {
     this.changed = changed;
     this.size = { width: 1, height: 1 };
     this.at = { zoom: 1, x: 0.5, y: 0.5, fit: true };
+    this.byHand = false; // since the last picture, somebody has chosen where to look
   }
 
   get fitZoom() {
@@ -22,10 +23,11 @@ export class View {
     return Math.min(pane.width / this.size.width, pane.height / this.size.height);
   }
 
-  // Show a picture of another size: from `at`, or all of it; never less than 100 % where a pixel could not be seen.
-  reset(size, at) {
+  // Show another picture: from `at`, or all of it; never less than 100 % where a pixel could not be seen, unless `whole`.
+  reset(size, at, whole = false) {
     this.size = size;
-    this.at = at ? { ...at, fit: false } : { zoom: 1, x: 0.5, y: 0.5, fit: this.fitZoom >= 1 };
+    this.byHand = false;
+    this.at = at ? { ...at, fit: false } : { zoom: 1, x: 0.5, y: 0.5, fit: whole || this.fitZoom >= 1 };
     this.apply();
   }
 
@@ -64,24 +66,29 @@ export class View {
       y: this.at.y + (dy / before - dy / after) / this.size.height,
       fit: false,
     };
+    this.#moved();
+  }
+
+  #moved() {
+    this.byHand = true;
     this.apply();
   }
 
   move(dx, dy) {
     const { zoom, x, y } = this.at;
     this.at = { zoom, x: x - dx / (this.size.width * zoom), y: y - dy / (this.size.height * zoom), fit: false };
-    this.apply();
+    this.#moved();
   }
 
   // Look at a point in parts of the sides.
   lookAt([x, y], zoom) {
     this.at = { zoom: zoom ?? this.at.zoom, x, y, fit: false };
-    this.apply();
+    this.#moved();
   }
 
   fit() {
     this.at.fit = true;
-    this.apply();
+    this.#moved();
   }
 
   larger() {

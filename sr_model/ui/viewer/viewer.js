@@ -21,6 +21,7 @@ export default function mount({ element, props, watch, root: address }) {
   let mapped = null; // the kind of map that is shown in the pictures' place
   let shown = null; // the address of the picture that is shown before there is a result
   let asked = null; // the picture that work has begun for
+  let laid = null; // the picture that is looked at, itself or a result of it
   translate(root);
 
   const box = () => {
@@ -35,8 +36,10 @@ export default function mount({ element, props, watch, root: address }) {
   const arrangement = new Arrangement(root, stage, () => view.apply());
   const loupe = new Loupe(root, stage, view);
 
-  function lay(values, size, at) {
-    const before = view.size;
+  // Where somebody has looked by hand they go on looking, in each result of the same picture.
+  function lay(values, size, at, whole) {
+    const stays = view.byHand && laid === current.picture;
+    laid = current.picture;
     panes = values.map((each) => new Pane(each));
     arrangement.show(panes);
     loupe.show(panes);
@@ -55,8 +58,8 @@ export default function mount({ element, props, watch, root: address }) {
     });
     root.querySelector(".sr-solos").replaceChildren(...solos);
     if (!panes.length) return;
-    if (at === "keep" && before.width > 1) view.resize(size);
-    else view.reset(size, at === "keep" ? null : at);
+    if (stays) view.resize(size);
+    else view.reset(size, at, whole);
   }
 
   function showMap(kind) {
@@ -100,7 +103,7 @@ export default function mount({ element, props, watch, root: address }) {
       if (current.picture !== picture || value) return;
       shown = image.src;
       const pane = { width: image.naturalWidth, height: image.naturalHeight, file: { url: picture.source }, smooth: true };
-      lay([{ ...pane, title: picture.own ? "yours" : picture.name }], pane, null);
+      lay([{ ...pane, title: picture.own ? "yours" : picture.name }], pane, null, true);
       tell("shown", picture);
     };
     image.onerror = () => {
@@ -180,14 +183,14 @@ export default function mount({ element, props, watch, root: address }) {
     const [width, height] = source;
     const pane = { width, height, file: preview, smooth: true };
     shown = preview.url;
-    lay([{ ...pane, title: "yours" }], pane, null);
+    lay([{ ...pane, title: "yours" }], pane, null, true);
   });
   hear("status", ({ kind }) => {
     if (kind === "waiting") asked = current.picture;
   });
   hear("picture", (picture) => {
-    if (picture && picture.first && value) return;
-    showPicture(picture);
+    if (picture && picture.first && value) laid = picture;
+    else showPicture(picture);
   });
   watch("value", () => {
     if (!props.value || (asked && current.picture !== asked && current.picture.own)) return; // of an earlier picture
