@@ -33,8 +33,16 @@ class StorageError(SRError):
     """A file cannot be read or written where it is, on a disk or behind a URL."""
 
 
-class FullError(StorageError):
-    """There is no room for results, so all that follows would be lost too."""
+class AccessError(StorageError):
+    """A store does not let this user read or write a file."""
+
+
+class TargetError(StorageError):
+    """Results cannot be written where they are to go, so all that follows would be lost too."""
+
+
+class FullError(TargetError):
+    """There is no room for results."""
 
 
 class ClusterError(SRError):

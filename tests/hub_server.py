@@ -110,15 +110,15 @@ class Request:
     ROUTES = (
         (r"/api/repos/create", "create"),
         (r"/api/validate-yaml", "validate"),
-        (r"/api/(models|spaces)/([^/]+/[^/]+)(?:/revision/(.+))?", "info"),
-        (r"/api/(models|spaces)/([^/]+/[^/]+)/tree/(.+)", "tree"),
-        (r"/api/(models|spaces)/([^/]+/[^/]+)/preupload/(.+)", "preupload"),
-        (r"/api/(models|spaces)/([^/]+/[^/]+)/commit/(.+)", "commit"),
-        (r"/api/(models|spaces)/([^/]+/[^/]+)/branch/(.+)", "branch"),
-        (r"/api/(models|spaces)/([^/]+/[^/]+)/(hardware|settings)", "setting"),
-        (r"/(?:(spaces)/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", "batch"),
+        (r"/api/(models|spaces|datasets)/([^/]+/[^/]+)(?:/revision/(.+))?", "info"),
+        (r"/api/(models|spaces|datasets)/([^/]+/[^/]+)/tree/(.+)", "tree"),
+        (r"/api/(models|spaces|datasets)/([^/]+/[^/]+)/preupload/(.+)", "preupload"),
+        (r"/api/(models|spaces|datasets)/([^/]+/[^/]+)/commit/(.+)", "commit"),
+        (r"/api/(models|spaces|datasets)/([^/]+/[^/]+)/branch/(.+)", "branch"),
+        (r"/api/(models|spaces|datasets)/([^/]+/[^/]+)/(hardware|settings)", "setting"),
+        (r"/(?:(spaces|datasets)/)?([^/]+/[^/]+)\.git/info/lfs/objects/batch", "batch"),
         (r"/large/([0-9a-f]+)", "large"),
-        (r"/(?:(spaces)/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", "resolve"),
+        (r"/(?:(spaces|datasets)/)?([^/]+/[^/]+)/resolve/([^/]+)/(.+)", "resolve"),
     )
 
     def answer(self) -> None:
@@ -195,10 +195,22 @@ class Request:
         siblings = [{"rfilename": path} for path in files]
         self.reply({"id": name, "sha": sha, "private": repository.private, "siblings": siblings, "tags": []})
 
-    def tree(self, kind: str, name: str, revision: str) -> None:
-        _, files = self.at(self.repository(kind, name), revision.split("/")[0])
-        oids = {path: hashlib.sha1(content).hexdigest() for path, content in files.items()}
-        self.reply([{"type": "file", "path": p, "size": len(files[p]), "oid": oid} for p, oid in oids.items()])
+    def tree(self, kind: str, name: str, place: str) -> None:
+        revision, _, folder = place.partition("/")
+        _, files = self.at(self.repository(kind, name), revision)
+        prefix = f"{folder.rstrip('/')}/" if folder else ""
+        below = [path for path in files if path.startswith(prefix)]
+        if folder and not below:
+            raise RefusedError(404, "EntryNotFound", f"{folder} does not exist on {revision}")
+        entries: dict[str, dict[str, Any]] = {}
+        for path in below:
+            inner, *more = path.removeprefix(prefix).split("/")
+            if more and self.query.get("recursive") != ["true"]:
+                entries[inner] = {"type": "directory", "path": prefix + inner, "oid": inner}
+            else:
+                oid = hashlib.sha1(files[path]).hexdigest()
+                entries[path] = {"type": "file", "path": path, "size": len(files[path]), "oid": oid}
+        self.reply(list(entries.values()))
 
     def preupload(self, kind: str, name: str, revision: str) -> None:
         self.at(self.repository(kind, name, write=True), revision)

@@ -17,7 +17,7 @@ from sr_model import ConfigError, Upscaler
 from sr_model.bulk import storage
 from sr_model.bulk.job import Job, file_job, folder_job
 from sr_model.bulk.journal import FOLDER
-from sr_model.errors import StorageError
+from sr_model.errors import AccessError, StorageError, TargetError
 from sr_model.networks import Network
 from sr_model.system import remote
 
@@ -29,7 +29,8 @@ class Store:
     """moto's S3 server behind a gateway that fails as it is told, and the client's view of it."""
 
     url: str
-    failures: list[str] = field(default_factory=list)  # methods whose next request is answered by 503
+    failures: list[str] = field(default_factory=list)  # methods whose next request fails
+    status: str = "503 Service Unavailable"  # with which
     system: Any = None
 
 
@@ -46,7 +47,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     def gateway(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] in found.failures:
             found.failures.remove(environ["REQUEST_METHOD"])
-            start_response("503 Service Unavailable", [("Content-Length", "0")])
+            start_response(found.status, [("Content-Length", "0")])
             return [b""]
         return application(environ, start_response)
 
@@ -101,6 +102,19 @@ def test_a_store_that_fails_in_passing_is_asked_again(store: Store, photo_folder
     store.failures += ["GET"] * 4 + ["PUT"] * 3
     assert statuses(folder_job("s3://bucket/in", "s3://bucket/out"), upscaler) == ["done"] * 4
     assert store.failures == []
+
+
+def test_a_store_that_refuses_is_asked_once(store: Store, photo_folder: Path, upscaler: Upscaler) -> None:
+    """A bucket that is not there or may not be written ends the job; a file that may not be read is refused."""
+    with pytest.raises(TargetError, match="its bucket or repository is not there"):
+        statuses(folder_job(str(photo_folder), "s3://other/out"), upscaler)
+    store.status, store.failures = "403 Forbidden", ["PUT"] * 9
+    with pytest.raises(TargetError, match=r"access is refused.*AWS_ACCESS_KEY_ID"):
+        statuses(folder_job(str(photo_folder), "s3://bucket/out"), upscaler)
+    store.failures = ["GET"] * 9
+    with pytest.raises(AccessError, match="access is refused"):
+        storage.read(f"{store.url}/bucket/a.png")
+    assert len(store.failures) == 8
 
 
 def test_a_store_that_does_not_answer_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from sr_model.bulk.journal import Journal
 from sr_model.bulk.outputs import Output
 from sr_model.bulk.processing import Processing
 from sr_model.bulk.records import Item, Record
-from sr_model.errors import ClusterError, FullError
+from sr_model.errors import ClusterError, TargetError
 from sr_model.inference.devices import available_cpus
 from sr_model.inference.upscaler import Upscaler
 from sr_model.networks import Network
@@ -54,8 +54,8 @@ class Worker:
                 for step in process(iter(items), processing):
                     if isinstance(step, Record):
                         lines.append(step.line())
-        except FullError as error:  # Ray would wrap it in errors of its own
-            lines.append(json.dumps({"full": str(error)}))
+        except TargetError as error:  # Ray would wrap it in errors of its own
+            lines.append(json.dumps({"ended": str(error)}))
         return {"record": lines}
 
 
@@ -65,7 +65,7 @@ def run(job: Job, upscaler: Upscaler, options: dict[str, Any], address: str, wor
     `options` are those that `Upscaler` takes beside the network. `address` is LOCAL, for a Ray of this machine alone,
     or that of a running one; IN and OUT must be the same there. `workers` is the number of actors: by default one for
     each GPU, or for every two processors. A killed actor or machine is replaced, and its items are given to another.
-    Raises ClusterError where the cluster cannot be reached or is lost, and FullError.
+    Raises ClusterError where the cluster cannot be reached or is lost, and TargetError.
     """
     import ray
     from ray.exceptions import RayError
@@ -93,8 +93,8 @@ def run(job: Job, upscaler: Upscaler, options: dict[str, Any], address: str, wor
         found = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(Worker, **actors)
         for row in found.iter_rows():
             record = json.loads(row["record"])
-            if "full" in record:
-                raise FullError(record["full"])
+            if "ended" in record:
+                raise TargetError(record["ended"])
             yield Record(**record)
     except (RayError, ConnectionError) as error:
         raise ClusterError(f"The cluster was lost ({_line(error)}). Give the same command again: it goes on.") from None

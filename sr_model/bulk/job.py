@@ -12,7 +12,6 @@ from sr_model.bulk.journal import FOLDER, Journal
 from sr_model.bulk.outputs import DEFAULT, Output
 from sr_model.bulk.processing import Processing, Task
 from sr_model.bulk.records import Item, Record
-from sr_model.errors import ImageError
 from sr_model.inference.batches import Tick
 from sr_model.inference.overlap import BUDGET
 from sr_model.inference.upscaler import Upscaler
@@ -49,9 +48,10 @@ class Job:
     ) -> Generator[Tick | Record, None, None]:
         """Yield what has become of each item, in order, and a Tick after each tile.
 
-        Files that cannot be read, enlarged or written are records that say why. Raises FullError where there is no room
-        for results, ImageError and StorageError where the items cannot be listed. Stop asking, and it ends within a
-        tile. `wait` is called where another job has to end first; it may raise.
+        Files that cannot be read, enlarged or written are records that say why. Raises TargetError where results
+        cannot be written at all (no room, no bucket, no right), ImageError and StorageError where the items cannot be
+        listed. Stop asking, and it ends within a tile. `wait` is called where another job has to end first; it may
+        raise.
         """
         with self.lock(wait), closing(Journal(self.out)) if self.journal else nullcontext() as journal:
             processing = Processing(upscaler, self.out, self.output, journal, self.budget, self.write, self.measure)
@@ -93,7 +93,7 @@ def folder_job(
     listing.check_folders(source, target)
     output.check(f".{output.format}")
     if not listed and not storage.is_folder(source):
-        raise ImageError(f"There is no file or folder {source}.")
+        raise listing.missing(source)
 
     def entries() -> Iterable[storage.Entry]:
         if listed:

@@ -15,7 +15,7 @@ from sr_model.bulk.records import Item
 from sr_model.bulk.storage import Entry
 from sr_model.errors import ConfigError, ImageError, StorageError
 from sr_model.imaging.images import SUFFIXES
-from sr_model.system.remote import is_remote, opened
+from sr_model.system.remote import advice, is_remote, opened
 
 COLUMN = "path"  # of the names in a table
 STDIN = "-"
@@ -26,7 +26,7 @@ SHARDS = (".tar",)
 def one_file(source: str, target: str, output: Output) -> tuple[str, Item]:
     """(the folder to write to, the item) of a single picture. Raises ImageError and ConfigError."""
     if storage.info(source) is None:
-        raise ImageError(f"There is no file or folder {source}.")
+        raise missing(source)
     name = source.rstrip("/").rpartition("/")[2] if is_remote(source) else Path(source).name
     if storage.is_folder(target) or target.endswith("/"):
         target = storage.join(target, output.name(name))
@@ -46,8 +46,14 @@ def shard(source: str) -> Item:
     """A single shard. Raises ImageError."""
     entry = storage.info(source)
     if entry is None:
-        raise ImageError(f"There is no file or folder {source}.")
+        raise missing(source)
     return Item(entry.url, entry.name, entry.size, entry.version)
+
+
+def missing(source: str) -> ImageError:
+    """The error to raise where IN is not there. Stores do not tell strangers what they hold."""
+    unseen = f" that may be seen.{advice(source)}" if advice(source) else "."
+    return ImageError(f"There is no file or folder {source}{unseen}")
 
 
 def check_folders(source: str, target: str) -> None:

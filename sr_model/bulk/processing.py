@@ -11,7 +11,7 @@ from sr_model.bulk import outputs, storage
 from sr_model.bulk.journal import Journal, is_intact
 from sr_model.bulk.outputs import Content, Output
 from sr_model.bulk.records import Item, Record, settings_id
-from sr_model.errors import FullError, SRError
+from sr_model.errors import SRError, TargetError
 from sr_model.imaging import agreement
 from sr_model.imaging.images import Picture
 from sr_model.inference.batches import Stream, Tick, default_batch, enlarge_all
@@ -57,7 +57,7 @@ class Processing:
     def run(self, tasks: Iterable[Task]) -> Iterator[Tick | Record]:
         """Yield what becomes of each task, in order, and a Tick after each tile.
 
-        Raises FullError. Whoever stops iterating stops the work within a tile, and no file is left half-written.
+        Raises TargetError. Whoever stops iterating stops the work within a tile, and no file is left half-written.
         """
         batch = default_batch(self.upscaler.device)
         threads = max(1, min(MOST_THREADS, available_cpus() // 2))
@@ -99,7 +99,7 @@ class Processing:
                 return Finished(known)
             ending = storage.ending(item.target)
             task.content, pictures = outputs.decode(raw, ending, self.output, self.upscaler.scale, admit)
-        except FullError:
+        except TargetError:
             raise
         except SRError as error:
             return Finished(replace(task.record, reason=str(error)))
@@ -150,7 +150,7 @@ class Processing:
                 record = replace(record, seconds=record.seconds | seconds)
                 if self.journal:
                     self.journal.add(task.item.target, record, settings_id(record.settings), task.item.version)
-        except FullError:
+        except TargetError:
             raise
         except SRError as error:
             return replace(record, status="refused", reason=str(error))

@@ -21,7 +21,7 @@ from sr_model.bulk.journal import FOLDER, Journal, is_intact
 from sr_model.bulk.outputs import Output
 from sr_model.bulk.processing import Processing, Task
 from sr_model.bulk.records import Item, Record, settings_id
-from sr_model.errors import FullError, SRError, StorageError
+from sr_model.errors import SRError, StorageError, TargetError
 from sr_model.imaging.images import SUFFIXES
 from sr_model.inference.batches import Tick
 from sr_model.system.remote import is_remote
@@ -46,7 +46,7 @@ def process(item: Item, processing: Processing) -> Iterator[Tick | Record]:
                         step = replace(step, target=f"{target}/{name}", shard=item.source)
                     yield step
                 record = _assemble(path, stage, record, processing.output, refused)
-    except FullError:
+    except TargetError:
         raise
     except SRError as error:
         record = replace(record, reason=str(error))

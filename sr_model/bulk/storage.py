@@ -17,7 +17,7 @@ from typing import IO, Any, TextIO
 
 from sr_model.errors import FullError, StorageError
 from sr_model.system.files import NO_ROOM, atomic_file, make_folders, remove_leftovers, write_atomically
-from sr_model.system.remote import is_remote, opened, retried, version
+from sr_model.system.remote import is_remote, opened, retried, sent, version
 
 _swept: set[Path] = set()  # folders whose leftovers of killed processes are gone
 
@@ -59,9 +59,12 @@ def read(url: str) -> bytes:
 
 
 def write(url: str, data: bytes) -> None:
-    """Write a file, whole or not at all; missing folders are made. Raises StorageError, FullError if nothing fits."""
+    """Write a file, whole or not at all; missing folders are made.
+
+    Raises StorageError; TargetError where nothing else could be written either.
+    """
     if is_remote(url):
-        retried(url, lambda system, path: system.pipe_file(path, data))
+        sent(url, lambda system, path: system.pipe_file(path, data))
         return
     path = Path(url)
     try:
@@ -98,14 +101,14 @@ class Writer:
 
 @contextmanager
 def writer(url: str) -> Iterator[Writer]:
-    """A file to write in parts, that is there at the end, whole, or not at all. Raises StorageError and FullError."""
+    """A file to write in parts, that is there at the end, whole, or not at all. Raises as `write` does."""
     try:
         if is_remote(url):
             with tempfile.TemporaryDirectory(prefix="sr_model-") as folder:
                 path = Path(folder) / "file"
                 with open(path, "wb") as stream:
                     yield Writer(stream)
-                retried(url, lambda system, there: system.put_file(str(path), there))
+                sent(url, lambda system, there: system.put_file(str(path), there))
             return
         _prepare(Path(url).parent)
         with atomic_file(Path(url)) as stream:

@@ -89,7 +89,8 @@ def _run(options: argparse.Namespace) -> int:
         options.format, numbers[-1] if numbers else None, options.suffix, options.keep_exif, options.max_side
     )
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd files, which they do not name
-    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    for name in ("PIL", "gcsfs"):  # what goes wrong is told by our own sentences, once
+        logging.getLogger(name).addHandler(logging.NullHandler())
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     is_video = storage.ending(options.input) in clips.SUFFIXES

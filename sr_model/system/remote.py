@@ -1,19 +1,27 @@
 """Files behind URLs by fsspec: s3://, gs://, hf://, https:// and what else it knows. What may pass is tried again."""
 
+import json
 import logging
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sr_model.errors import ConfigError, StorageError
+from sr_model.errors import AccessError, ConfigError, StorageError, TargetError
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
 WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before each new try
-FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, NotImplementedError, ImportError)
+FINAL = (IsADirectoryError, NotADirectoryError, NotImplementedError, ImportError)
+PASSING = (408, 409, 412, 425, 429)  # of HTTP's statuses from 400 to 499, those that may pass
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp", "https": "aiohttp"}
+CREDENTIALS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or ~/.aws/credentials",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS, or gcloud auth application-default login",
+    "hf": "HF_TOKEN, or hf auth login",
+}
+NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")  # of stores' packages
 
 
 def is_remote(url: str) -> bool:
@@ -45,7 +53,7 @@ def version(found: dict[str, Any]) -> str:
 def retried(url: str, work: Callable[[Any, str], Result]) -> Result:
     """Do it, again and again where it fails for reasons that may pass.
 
-    Raises FileNotFoundError, and StorageError for all else.
+    Raises FileNotFoundError, AccessError, and StorageError for all else.
     """
     system, path = opened(url)
     for wait in (*WAITS, None):
@@ -53,14 +61,57 @@ def retried(url: str, work: Callable[[Any, str], Result]) -> Result:
             return work(system, path)
         except FileNotFoundError:
             raise
-        except FINAL as error:
-            raise StorageError(f"{url} cannot be used: {_line(error)}.") from None
         except Exception as error:  # each store has errors of its own; those of the network are among them
+            if _is_refused(error):
+                raise AccessError(f"{url} cannot be used: access is refused ({_line(error)}).{advice(url)}") from None
+            if _is_final(error):
+                raise StorageError(f"{url} cannot be used: {_line(error)}.") from None
             if wait is None:
                 raise StorageError(f"{url} cannot be reached, after {len(WAITS) + 1} tries: {_line(error)}.") from None
             log.info("%s: %s; trying again in %g s", url, _line(error), wait)
             time.sleep(wait)
     raise AssertionError("the last try returns or raises")
+
+
+def sent(url: str, work: Callable[[Any, str], Any]) -> None:
+    """Do what writes a file, as `retried`. Raises TargetError where no other could be written either."""
+    try:
+        retried(url, work)
+    except FileNotFoundError:
+        raise TargetError(f"{url} cannot be written: its bucket or repository is not there. Make it first.") from None
+    except AccessError as error:
+        raise TargetError(str(error)) from None
+
+
+def advice(url: str) -> str:
+    """A sentence, after a space, on where the credentials for a store are taken from; "" where there are none."""
+    places = CREDENTIALS.get(url.partition("://")[0])
+    return f" Credentials that may do this are taken from {places}." if places else ""
+
+
+def _is_refused(error: Exception) -> bool:
+    return (
+        isinstance(error, PermissionError)
+        or _status(error) in (401, 403)
+        or type(error).__name__ in NO_CREDENTIALS
+        or str(error).startswith("Forbidden: ")  # gcsfs's OSError
+    )
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether it fails next time too. What is no JSON may come from a proxy, and pass."""
+    status = _status(error)
+    is_asked_wrongly = isinstance(error, ValueError) and not isinstance(error, (json.JSONDecodeError, UnicodeError))
+    return isinstance(error, FINAL) or is_asked_wrongly or (400 <= status < 500 and status not in PASSING)
+
+
+def _status(error: Exception) -> int:
+    """HTTP's status, where the error has one: aiohttp, gcsfs, and the packages that keep the response; else 0."""
+    response = getattr(error, "response", None)
+    for value in (getattr(error, "status", 0), getattr(error, "code", 0), getattr(response, "status_code", 0)):
+        if str(value).isdecimal() and int(value):
+            return int(value)
+    return 0
 
 
 def _line(error: Exception) -> str:
