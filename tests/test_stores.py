@@ -42,7 +42,7 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failures]:
     """Google Cloud Storage with an empty bucket, `bucket`; it fails as the list says."""
     failures: Failures = []
 
-    class Handler(RequestHandler):
+    class Handler(RequestHandler):  # type: ignore[misc]  # untyped
         def answer(self, method: str) -> None:
             if (found := next((failure for failure in failures if failure[0] == method), None)) is None:
                 getattr(RequestHandler, f"do_{method}")(self)
