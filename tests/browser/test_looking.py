@@ -305,6 +305,7 @@ def test_the_view_stays_where_one_looks(tab: Visit, tmp_path: Path) -> None:
     tab.choose(tmp_path / "wide.png")
     tab.page.locator(".sr-label", has_text="Your picture").wait_for()
     assert float(percent(tab).split()[0]) < 100
+    assert tab.page.inner_text("#sr-status") == "", "what was said is of another picture"
 
 
 def test_what_exceeds_a_limit_says_so_before_the_button(tab: Visit, tmp_path: Path) -> None:

@@ -42,13 +42,20 @@ export default function mount({ element, props, watch }) {
       if (line.textContent !== text) line.textContent = text;
     }).observe(tracker, { childList: true, characterData: true, subtree: true });
   }
-  hear("escape", () => {
-    if (root.dataset.kind === "working" || root.dataset.kind === "waiting") document.querySelector("#sr-cancel")?.click();
-  });
+  const isBusy = () => root.dataset.kind === "working" || root.dataset.kind === "waiting";
+  hear("escape", () => isBusy() && document.querySelector("#sr-cancel")?.click());
+  // What was said is of another picture.
+  function forget() {
+    if (isBusy()) return;
+    root.dataset.kind = "idle";
+    line.textContent = root.querySelector(".sr-status-alert").textContent = "";
+  }
   // Another picture of one's own while there is work: the work is not wanted any more.
   hear("picture", (picture) => {
     if (picture && picture.own) tell("escape");
+    forget();
   });
+  hear("files", (files) => files && forget());
   watch("value", render);
   render();
 }
