@@ -20,7 +20,7 @@ FILE_NOISE = ((1.6, 2.6), (0.0, 1.0))
 TEXTURE = ((1.3, 2.1, 2.5), (1.0, 0.7, 0.0))
 # The most for a compressed picture, by its sharpness: what is soft was often so in the original, and full strength has
 # learned to undo blur, which then makes it worse than bicubic does.
-SOFT = ((0.50, 0.56), (0.8, 1.0))
+SOFT = ((0.50, 0.62), (0.8, 1.0))
 TRACES = ((0.12, 0.38, 0.56, 0.74, 0.82), (0.0, 0.25, 0.5, 0.75, 1.0))  # of a JPEG in another format
 
 PART = 384  # pixels of the centre that are looked at for traces and sharpness
@@ -81,7 +81,7 @@ def noise_level(plane: np.ndarray) -> float:
 def sharpness(luma: np.ndarray) -> float:
     """How much of a steep edge lies between two pixels: of its height over four, 0.33 to 1; (H, W) levels of Y.
 
-    Of the steepest edges it is what one in five exceeds. Sharp photos have 0.56 at least, whatever their JPEG quality;
+    Of the steepest edges it is what one in five exceeds. Most sharp photos have 0.6 at least, whatever their JPEG quality;
     those with a blur of sigma 0.8 have 0.52 at most. Pictures without edges count as sharp.
     """
     heights, shares = [], []
