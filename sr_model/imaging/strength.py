@@ -81,8 +81,8 @@ def noise_level(plane: np.ndarray) -> float:
 def sharpness(luma: np.ndarray) -> float:
     """How much of a steep edge lies between two pixels: of its height over four, 0.33 to 1; (H, W) levels of Y.
 
-    Of the steepest edges it is what one in five exceeds. Most sharp photos have 0.6 at least, whatever their JPEG quality;
-    those with a blur of sigma 0.8 have 0.52 at most. Pictures without edges count as sharp.
+    Of the steepest edges it is what one in five exceeds. Most sharp photos have 0.6 at least, whatever their JPEG
+    quality; those with a blur of sigma 0.8 have 0.52 at most. Pictures without edges count as sharp.
     """
     heights, shares = [], []
     for y in (_centre(luma), _centre(luma).T):
