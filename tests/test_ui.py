@@ -236,12 +236,13 @@ def test_an_unknown_example_is_refused(desk: Handlers, data: Any) -> None:
 
 
 def test_an_example_is_chosen_and_run(desk: Handlers) -> None:
-    """One press fills the picker, empties the reference, and ends with pictures."""
+    """One press fills the picker, empties the reference, says what will be done, and ends with pictures."""
     mode, scale, preset = ({"chosen": value} for value in ("compare", 2, "nano"))
     event = gr.EventData(None, {"name": "chelsea.png"})
     first, *_, last = desk.run_example(mode, scale, preset, None, None, None, "auto", event)
     assert first[0]["file"]["path"].endswith("chelsea.png")
     assert first[1] is None
+    assert first[-1]["source"] == (451, 300), "the plan is of this picture"
     assert last[2]["kind"] == "done"
     assert len(last[3]["panes"]) == 3
 

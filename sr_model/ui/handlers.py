@@ -97,19 +97,20 @@ class Handlers:
     ) -> Iterator[tuple]:
         """A press on an example: chooses it, then does what the main button does, in Compare unless networks compete.
 
-        The updates of the two pickers come first.
+        The updates of the two pickers come first, the plan of the settings last.
         """
         name = event._data.get("name") if isinstance(event._data, dict) else None
         example = self.examples.get(name) if isinstance(name, str) else None
         if example is None:
-            yield gr.skip(), gr.skip(), *idle("refused", "There is no such example.")
+            yield gr.skip(), gr.skip(), *idle("refused", "There is no such example."), gr.skip()
             return
         picture = picked(example)
+        others = (scale, preset, target, shrinking, networks, strength)
+        yield picture, None, *busy("opening", texts.OPENING), self.plan(picture, None, mode, *others)
         if chosen(mode) != NETWORKS:
             mode = {"chosen": COMPARE}  # Enlarge has nothing to measure against
-        yield picture, None, *busy("opening", texts.OPENING)
-        for update in self.run(picture, None, mode, scale, preset, target, shrinking, networks, strength, request):
-            yield gr.skip(), gr.skip(), *update
+        for update in self.run(picture, None, mode, *others, request):
+            yield gr.skip(), gr.skip(), *update, gr.skip()
 
     def plan(self, picture: Any, reference: Any, *controls: Any) -> dict[str, Any]:
         """Sizes and seconds of what the settings ask for, or why they cannot be and what can; before any work.

@@ -214,7 +214,8 @@ def _connect(parts: Parts, handlers: Handlers, turns: Turns) -> None:
     begun = [parts.run.click, parts.gallery.select, parts.many.select]
     gr.on(begun, None, None, [parts.status, parts.run, parts.cancel], js=WAIT, **QUICK)
     pressed = parts.run.click(handlers.run, asked, outputs, **queued)
-    tried = parts.gallery.select(handlers.run_example, settings, [parts.picture, parts.reference, *outputs], **queued)
+    chosen = [parts.picture, parts.reference, *outputs, parts.plan]
+    tried = parts.gallery.select(handlers.run_example, settings, chosen, **queued)
     many = [parts.many, *settings]
     worked = parts.many.select(turns.run, many, [parts.many, *outputs], trigger_mode="multiple", **queued)
     parts.cancel.click(handlers.cancelled, None, outputs, cancels=[pressed, tried, worked], js=CANCEL, **QUICK)

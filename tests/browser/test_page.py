@@ -177,12 +177,13 @@ def test_a_drop_on_the_reference_is_the_reference(tab: Visit) -> None:
 
 
 def test_an_example_runs_with_one_press(tab: Visit) -> None:
-    """The picture, its name and the results change together."""
+    """The picture, its name, the plan and the results change together; a task chosen by hand stays chosen."""
     tab.forget()
     tab.page.click("[data-name='coffee.png']")
     tab.chosen("Coffee cup")
     tab.ended()
     assert tab.labels()[0] == ("Bicubic", "600x400")
+    tab.page.locator(".sr-plan-text", has_text="600×400 → 1200×800").wait_for()
 
 
 def test_the_scales_follow_the_preset(tab: Visit) -> None:
