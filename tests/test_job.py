@@ -25,7 +25,7 @@ from sr_model.bulk.plan import plan
 from sr_model.bulk.records import Record
 from sr_model.commands.display import Display, Report
 from sr_model.commands.main import main
-from sr_model.errors import FullError, StorageError
+from sr_model.errors import ConfigError, FullError, StorageError
 from sr_model.imaging import images
 from sr_model.imaging.agreement import decibels, deviation
 from sr_model.imaging.images import open_image
@@ -418,6 +418,10 @@ def test_names_formats_and_sizes_are_as_asked(
         (["--max-side", "0"], "--max-side is 0"),
         (["--suffix", "a/b"], "--suffix is 'a/b'"),
         (["--from-file", "list.parquet"], "list.parquet"),
+        (["--strength", "0.5"], "--strength is for weights that repair"),
+        (["--column", "path"], "give the list by --from-file"),
+        (["--workers", "2"], "give --cluster"),
+        (["--report", "s3://bucket/report.jsonl"], "is a URL"),
     ],
 )
 def test_options_that_cannot_be_are_refused(
@@ -427,6 +431,56 @@ def test_options_that_cannot_be_are_refused(
     assert main(["upscale", str(photo_folder), str(photo_folder / "out"), *options, *network]) != 0
     assert words in capsys.readouterr().err
     assert not files(photo_folder / "out")
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "words"),
+    [
+        ("large.png", ["--glob", "*.png"], "IN is one picture"),
+        ("large.png", ["--suffix", "_x2"], "OUT names the file"),
+        ("large.png", ["--format", "webp"], "OUT names the file"),
+        ("a.png", [], "replace the original"),
+    ],
+)
+def test_options_of_folders_are_refused_for_one_picture(
+    target: str,
+    options: list[str],
+    words: str,
+    photo_folder: Path,
+    network: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where OUT names the file, and nothing is written."""
+    before = files(photo_folder)
+    assert main(["upscale", str(photo_folder / "a.png"), str(photo_folder / target), *options, *network]) != 0
+    assert words in capsys.readouterr().err
+    assert files(photo_folder) == before
+
+
+@pytest.mark.parametrize("name", ["a.png", "shard.tar", "."])
+def test_nothing_is_written_to_the_web(
+    name: str, photo_folder: Path, network: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A picture, a shard and a folder alike: OUT is a disk or a store."""
+    with tarfile.open(photo_folder / "shard.tar", "w") as shard:
+        shard.add(photo_folder / "a.png", "a.png")
+    assert main(["upscale", str(photo_folder / name), "http://127.0.0.1:9/out.tar", *network]) != 0
+    assert "results are written to a disk" in capsys.readouterr().err
+
+
+def test_a_shard_is_written_under_another_name(photo_folder: Path, tmp_path: Path, upscaler: Upscaler) -> None:
+    """Into a folder under its own, or as the .tar that is named; another file in that place is left alone."""
+    with tarfile.open(tmp_path / "in.tar", "w") as shard:
+        shard.add(photo_folder / "a.png", "a.png")
+    (tmp_path / "out").mkdir()
+    for target, expected in (("out", "out/in.tar"), ("other.tar", "other.tar")):
+        assert "done" in statuses(file_job(str(tmp_path / "in.tar"), str(tmp_path / target)), upscaler).values()
+        with tarfile.open(tmp_path / expected) as shard:
+            assert shard.getnames() == ["a.png"]
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="must be a folder or end in"):
+        file_job(str(tmp_path / "in.tar"), str(tmp_path / "notes.txt"))
+    assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp"])

@@ -107,9 +107,13 @@ def folder_job(
 
 
 def file_job(source: str, target: str, output: Output = DEFAULT) -> Job:
-    """A job on one picture, which is enlarged whether it has been or not. Raises ImageError and ConfigError."""
+    """A job on one picture, which is enlarged whether it has been or not, or on one shard.
+
+    Raises ImageError and ConfigError.
+    """
     if source.lower().endswith(listing.SHARDS):
-        return Job(lambda: iter([listing.shard(source)]), target, output)
+        out, item = listing.one_shard(source, target)
+        return Job(lambda: iter([item]), out, output)
     out, item = listing.one_file(source, target, output)
     output.check(storage.ending(item.target))
     return Job(lambda: iter([item]), out, output, journal=False)

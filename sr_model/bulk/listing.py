@@ -25,6 +25,7 @@ SHARDS = (".tar",)
 
 def one_file(source: str, target: str, output: Output) -> tuple[str, Item]:
     """(the folder to write to, the item) of a single picture. Raises ImageError and ConfigError."""
+    check_target(target)
     if storage.info(source) is None:
         raise missing(source)
     name = source.rstrip("/").rpartition("/")[2] if is_remote(source) else Path(source).name
@@ -36,18 +37,39 @@ def one_file(source: str, target: str, output: Output) -> tuple[str, Item]:
             f"Cannot write {os.path.basename(target)!r}: its ending must be one of {', '.join(ENDINGS)} "
             "(PNG and WebP are written without loss)."
         )
-    if not is_remote(target) and os.path.exists(target) and os.path.samefile(source, target):
-        raise ConfigError(f"OUT would replace the original {source}; choose another name.")
-    out, name = os.path.split(target) if not is_remote(target) else target.rsplit("/", 1)
-    return out or ".", Item(source, name)
+    out, name = _divided(source, target)
+    return out, Item(source, name)
 
 
-def shard(source: str) -> Item:
-    """A single shard. Raises ImageError."""
+def one_shard(source: str, target: str) -> tuple[str, Item]:
+    """(the folder to write to, the item) of a single shard, as `one_file`; `target` is a folder or ends in .tar."""
+    check_target(target)
     entry = storage.info(source)
     if entry is None:
         raise missing(source)
-    return Item(entry.url, entry.name, entry.size, entry.version)
+    out, name = target, entry.name
+    if not storage.is_folder(target) and not target.endswith("/"):
+        if target.lower().endswith(SHARDS):
+            out, name = _divided(source, target)
+        elif storage.info(target):
+            raise ConfigError(f"IN is a shard, so OUT must be a folder or end in .tar, and {target} is another file.")
+    return out, Item(entry.url, name, entry.size, entry.version)
+
+
+def _divided(source: str, target: str) -> tuple[str, str]:
+    """(folder, name) of a file to write. Raises ConfigError where it is the source."""
+    if source == target or (not is_remote(target) and os.path.exists(target) and os.path.samefile(source, target)):
+        raise ConfigError(f"OUT would replace the original {source}; choose another name.")
+    if is_remote(target):
+        out, _, name = target.rpartition("/")
+        return out, name
+    return os.path.split(target)
+
+
+def check_target(target: str) -> None:
+    """Raise ConfigError where nothing can be written."""
+    if target.startswith(("http://", "https://")):
+        raise ConfigError(f"OUT cannot be {target}: results are written to a disk, or to s3://, gs:// or hf://.")
 
 
 def missing(source: str) -> ImageError:
@@ -57,7 +79,8 @@ def missing(source: str) -> ImageError:
 
 
 def check_folders(source: str, target: str) -> None:
-    """Raise ConfigError where results could not be kept apart from what they are made of."""
+    """Raise ConfigError where results could not be kept apart from what they are made of, or not be written."""
+    check_target(target)
     if not is_remote(target) and os.path.exists(target) and not os.path.isdir(target):
         raise ConfigError(f"IN is a folder, so OUT must be one too, and {target} is a file.")
     if is_remote(source) != is_remote(target):

@@ -11,6 +11,7 @@ from sr_model.errors import ConfigError, SRError
 from sr_model.inference.devices import DEVICES, limit_threads
 from sr_model.inference.engines import ENGINES
 from sr_model.inference.ensemble import QUALITIES
+from sr_model.inference.mixing import AUTO
 from sr_model.inference.upscaler import Upscaler
 from sr_model.models import weights
 from sr_model.networks import SCALES, presets
@@ -68,7 +69,7 @@ def add_network(parser: argparse.ArgumentParser, also: str = "", files: bool = F
         parser.add_argument("--quality", default="normal", help=text)
     parser.add_argument(
         "--strength",
-        default="auto",
+        default=AUTO,
         metavar="auto|0..1",
         help="how strongly the preset photo repairs; auto looks at each picture (default: auto)",
     )
@@ -85,7 +86,7 @@ def add_weights(parser: argparse.ArgumentParser, meaning: str) -> None:
 
 
 def load_upscaler(options: argparse.Namespace, streams: int = 1) -> Upscaler:
-    """The network that `add_network`'s options name, for so many pictures at a time."""
+    """The network that `add_network`'s options name, for so many pictures at a time. Raises SRError."""
     upscaler = Upscaler.from_preset(
         options.preset,
         options.scale,
@@ -97,6 +98,10 @@ def load_upscaler(options: argparse.Namespace, streams: int = 1) -> Upscaler:
         options.strength,
         streams,
     )
+    if options.strength != AUTO and not upscaler.is_mixed:
+        raise ConfigError(
+            f"--strength is for weights that repair, as photo's; {options.preset} does not: leave it out."
+        )
     limit_threads(upscaler.streams)
     if upscaler.place and upscaler.place.repo:
         print(f"Weights: {upscaler.place}", file=sys.stderr)

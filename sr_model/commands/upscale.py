@@ -31,6 +31,7 @@ NOT_OF_VIDEOS = (
     "cluster",
     "column",
     "dry_run",
+    "format",
     "from_file",
     "glob",
     "keep_exif",
@@ -50,7 +51,6 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument(
         "--format",
         choices=FORMATS,
-        default="png",
         help="of files written into a folder; png and webp are lossless (default: png)",
     )
     parser.add_argument("--suffix", default="", metavar="TEXT", help="behind the names, before the ending: _x2")
@@ -74,7 +74,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         metavar="N",
         help="networks on it (default: one a GPU, or for two processors)",
     )
-    parser.add_argument("--report", type=Path, metavar="FILE", help="what became of each file, as lines of JSON")
+    parser.add_argument("--report", metavar="FILE", help="what became of each file, as lines of JSON")
     parser.add_argument("--dry-run", action="store_true", help="say how many files, how long, and how much disk")
     parser.add_argument("--timing", action="store_true", help="also print where the time went")
     add_network(parser, files=True)
@@ -86,7 +86,11 @@ def _run(options: argparse.Namespace) -> int:
     numbers = [int(text) for text in options.quality if text.isdecimal()]
     options.quality = next((text for text in reversed(options.quality) if not text.isdecimal()), "normal")
     output = Output(
-        options.format, numbers[-1] if numbers else None, options.suffix, options.keep_exif, options.max_side
+        options.format or FORMATS[0],
+        numbers[-1] if numbers else None,
+        options.suffix,
+        options.keep_exif,
+        options.max_side,
     )
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd files, which they do not name
     for name in ("PIL", "gcsfs"):  # what goes wrong is told by our own sentences, once
@@ -95,6 +99,8 @@ def _run(options: argparse.Namespace) -> int:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     is_video = storage.ending(options.input) in clips.SUFFIXES
     job = None if is_video else replace(_job(options, output), measure=bool(options.report))
+    if job:
+        _check(options, one_file=not job.journal)
     try:
         return _pictures(options, job) if job else _video(options, output)
     except KeyboardInterrupt:
@@ -110,7 +116,7 @@ def _pictures(options: argparse.Namespace, job: Job) -> int:
         print(plan(job, upscaler).text())
         return 0
     with (
-        closing(Report(options.report)) if options.report else nullcontext() as report,
+        closing(Report(Path(options.report))) if options.report else nullcontext() as report,
         Display(upscaler.scale, report, options.timing, one_file=not job.journal) as display,
     ):
         display.count(job.items)
@@ -118,6 +124,21 @@ def _pictures(options: argparse.Namespace, job: Job) -> int:
         for step in _on_cluster(options, job, upscaler, wait) if options.cluster else job.steps(upscaler, wait):
             display.show(step)
     return 1 if display.counts["refused"] else 0
+
+
+def _check(options: argparse.Namespace, one_file: bool) -> None:
+    """Raise ConfigError for options that would do nothing."""
+    if options.column and not options.from_file:
+        raise ConfigError("--column is the column of a list; give the list by --from-file, or leave it out.")
+    if options.workers and not options.cluster:
+        raise ConfigError("--workers is for a cluster; give --cluster local or its address, or leave it out.")
+    if options.report and is_remote(options.report):
+        raise ConfigError(f"--report is a file on a disk, and {options.report} is a URL; give a path.")
+    if one_file and options.glob:
+        raise ConfigError("--glob chooses files of a folder, and IN is one picture; leave it out.")
+    into_folder = not one_file or options.output.endswith("/") or storage.is_folder(options.output)
+    if (options.suffix or options.format) and not into_folder:
+        raise ConfigError("--suffix and --format name files in a folder, and OUT names the file; leave them out.")
 
 
 def _waiting(options: argparse.Namespace) -> Callable[[], None]:

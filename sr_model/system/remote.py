@@ -108,8 +108,9 @@ def _is_final(error: Exception) -> bool:
 def _status(error: Exception) -> int:
     """HTTP's status, where the error has one: aiohttp, gcsfs, and the packages that keep the response; else 0."""
     response = getattr(error, "response", None)
-    for value in (getattr(error, "status", 0), getattr(error, "code", 0), getattr(response, "status_code", 0)):
-        if str(value).isdecimal() and int(value):
+    for holder, name in ((error, "status"), (error, "code"), (response, "status_code")):
+        value = str(getattr(holder, name, ""))
+        if value.isdecimal():
             return int(value)
     return 0
 
