@@ -230,7 +230,7 @@ def plot(points: Sequence[Point]) -> bytes:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.margins(x=0.12)  # for the name of the rightmost
+        axes.margins(x=0.16)  # for the name of the rightmost
         axes.tick_params(which="both", labelsize=8, colors=QUIET, length=0)
     figure.axes[0].legend(fontsize=7, loc="lower right", frameon=False)
     stream = io.BytesIO()
