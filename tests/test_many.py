@@ -2,6 +2,7 @@
 
 import io
 import stat
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,11 +72,14 @@ def steps(desk: Turns, queue: dict[str, Any], kind: str = "png", **settings: Any
     return desk.run({"id": queue["id"], "format": kind, "ask": 2}, None, *controls(**settings))
 
 
-def run(desk: Turns, queue: dict[str, Any], kind: str = "png", **settings: Any) -> tuple[dict, dict]:
-    """(the queue's last value, the last status) of a press on the button."""
+def run(
+    desk: Turns, queue: dict[str, Any], kind: str = "png", pause: float = 0.0, **settings: Any
+) -> tuple[dict, dict]:
+    """(the queue's last value, the last status) of a press on the button; with a pause after each step, in seconds."""
     value: dict[str, Any] = {}
     status: dict[str, Any] = {}
     for step in steps(desk, queue, kind, **settings):
+        time.sleep(pause)
         value = step[0] if "rows" in step[0] else value
         status = step[1] if "kind" in step[1] else status
     return value, status
@@ -455,17 +459,21 @@ def test_an_unforeseen_error_is_one_row_s(
     assert "unforeseen" in caplog.text
 
 
+@pytest.mark.parametrize("pause", [0, 0.1])
 def test_results_stay_within_the_budget_of_the_disk(
-    upscalers: Upscalers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+    upscalers: Upscalers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator, pause: float
 ) -> None:
-    """A result that finds no room is refused in words, and leaves nothing of itself; results of the queue stay."""
+    """A result that finds no room is refused in words, and leaves nothing of itself; results of the queue stay.
+
+    Those too that are written before the page has heard of the ones before them.
+    """
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     store = cache.Store(budget=110_000)
     desk = Turns(upscalers, store)
     folder = store.new_folder()
     for i in range(4):
         Image.fromarray(rng.integers(0, 256, (60, 60, 3), np.uint8)).save(folder / f"{i}.png")
-    value, _ = run(desk, look(desk, sorted(folder.iterdir())))
+    value, _ = run(desk, look(desk, sorted(folder.iterdir())), pause=pause)
     kinds = [row["state"] for row in value["rows"]]
     assert kinds[0] == "done"
     assert "refused" in kinds

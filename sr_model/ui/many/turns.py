@@ -107,10 +107,12 @@ class Turns:
         pending = plan.pending(queue)
         headway = Headway(queue, plan, pending)
         items = queue.items(plan.output)
-        self._protect(queue, pending, session)
+        folder = queue.folder / plan.label
+        made = {n: folder / items[n].target for n in pending}
+        self._protect(queue, pending, made, session)
         while pending:
             seconds = min(planning.GPU_START + int(GPU_TURN), planning.GPU_MOST)
-            steps = self.compute(seconds, [items[n] for n in pending], str(queue.folder / plan.label), plan)
+            steps = self.compute(seconds, [items[n] for n in pending], str(folder), plan)
             try:
                 with closing(steps):
                     for step in steps:
@@ -118,7 +120,7 @@ class Turns:
                             headway.tick(step.pixels)
                         else:
                             queue.rows[pending.pop(0)].record = step
-                            self._protect(queue, pending, session)
+                            self._protect(queue, pending, made, session)
                             if pending and self._is_over(headway):
                                 yield {**shown(queue, plan, headway), "again": True}, busy("waiting", texts.WAITING)
                                 return
@@ -136,10 +138,11 @@ class Turns:
                 queue.rows[number].record = Record(item.source, item.target, "refused", texts.FAILED)
         yield shown(queue, plan), idle("done", texts.DONE)
 
-    def _protect(self, queue: Queue, pending: list[int], session: str) -> None:
-        """From those who need room: the results, and what is still to be enlarged."""
+    def _protect(self, queue: Queue, pending: list[int], made: dict[int, Path], session: str) -> None:
+        """From those who need room: the results, what is still to be enlarged, and what is made of it ahead."""
         sources = [row.path for row in map(queue.rows.__getitem__, pending) if row.path]
-        self.store.show(_key(session), [*queue.results(), *sources])
+        ahead = [path for n in pending for path in (made[n], _part(made[n]))]
+        self.store.show(_key(session), [*queue.results(), *sources, *ahead])
 
     def _is_over(self, headway: Headway) -> bool:
         if zero_gpu.ACTIVE:
@@ -150,9 +153,14 @@ class Turns:
         """A result, within the budget of the disk; under a hidden name until it is whole."""
         path = Path(url)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}")
+        part = _part(path)
         self.store.write(part, data)
         os.replace(part, path)
+
+
+def _part(path: Path) -> Path:
+    """Where a result is until it is whole."""
+    return path.with_name(f".{path.name}")
 
 
 def _key(session: str) -> str:
