@@ -1,10 +1,10 @@
 """Seconds, megabytes and memory of the work in a visitor's browser: `python -m benchmarks.ondevice`.
 
-Writes the page without a server, serves it with and without the headers that allow threads, and enlarges photos in
-headless Chromium: by WebAssembly, or with --gpu by WebGPU, on a machine that has an adapter. "Network" is the time of
-the tiles as the page reports it, "picture" that from the press to the finished files. Memory is what all of the
-browser's processes hold at their peaks above the page that is ready (Linux). --write puts the tables into
-docs/ondevice.md.
+Writes the page without a server, serves it with and without the headers that allow threads, and in a frame of another
+site, and enlarges photos in headless Chromium: by WebAssembly, or with --gpu by WebGPU, on a machine that has an
+adapter. "Network" is the time of the tiles as the page reports it, "picture" that from the press to the finished files.
+Memory is what all of the browser's processes hold at their peaks above the page that is ready (Linux). --write puts the
+tables into docs/ondevice.md.
 """
 
 import argparse
@@ -35,6 +35,7 @@ GPU_FLAGS = ["--no-sandbox", "--enable-unsafe-webgpu", "--ignore-gpu-blocklist",
 TIMED = (640, 360)
 LARGE = ((640, 360), (2000, 2000))
 PATIENCE = 600_000  # milliseconds
+FRAME = "<!doctype html><title>Another site</title><iframe style='width:100%;height:1200px'></iframe>"
 PRESS = """() => new Promise((done) => {
   const status = document.querySelector(".sr-status");
   const begin = performance.now();
@@ -81,12 +82,17 @@ def serving(folder: Path, isolated: bool, asked: set[str]) -> Iterator[str]:
 class Tab:
     """A tab on the page, ready to work, in a browser of its own."""
 
-    def __init__(self, playwright: Any, program: str, flags: list[str], address: str, query: str) -> None:
+    def __init__(self, playwright: Any, program: str, flags: list[str], address: str, around: str = "") -> None:
+        """`around` is the address of a page with a frame, in which the page is shown."""
         self.browser = playwright.chromium.launch(executable_path=program, args=flags)
-        self.page = self.browser.new_page()
-        self.page.set_default_timeout(PATIENCE)
-        self.page.goto(address + query)
-        if "webgpu" in query and not self.page.evaluate("navigator.gpu?.requestAdapter().then(Boolean)"):
+        tab = self.browser.new_page()
+        tab.set_default_timeout(PATIENCE)
+        tab.goto(around or address)
+        self.page = tab.main_frame
+        if around:
+            self.page = tab.query_selector("iframe").content_frame()
+            self.page.goto(address)
+        if "webgpu" in address and not self.page.evaluate("navigator.gpu?.requestAdapter().then(Boolean)"):
             self.browser.close()
             raise SystemExit("This browser gives no WebGPU adapter here.")
         self.page.locator(".sr-device", has_text="for a megapixel").wait_for()
@@ -146,18 +152,20 @@ def measure(folder: Path, program: str, gpu: bool, runs: int) -> str:
     times = ["| | network | picture |", "|---|---|---|"]
     memory = ["| result | rise | seconds |", "|---|---|---|"]
     with sync_playwright() as playwright:
-        for isolated in (False,) if gpu else (False, True):
+        for isolated, framed in ((False, False),) if gpu else ((False, False), (True, False), (True, True)):
             asked: set[str] = set()
-            with serving(folder / "page", isolated, asked) as address:
-                tab = Tab(playwright, program, flags, address, query)
+            with serving(folder / "page", isolated, asked) as address, serving(folder / "site", False, set()) as site:
+                around = site.replace("127.0.0.1", "localhost") if framed else ""
+                tab = Tab(playwright, program, flags, address + query, around)
                 tab.choose(paths[TIMED])
                 found = [tab.press() for _ in range(runs + 1)][1:]
                 network, picture = (statistics.median(each) for each in zip(*found, strict=True))
-                times.append(f"| {tab.device} | {network:.2f} s | {picture:.2f} s |")
+                where = ", in a frame of another site" if framed else ""
+                times.append(f"| {tab.device}{where} | {network:.2f} s | {picture:.2f} s |")
                 tab.browser.close()
         for size in LARGE:  # a browser each, as memory is given back late
             with serving(folder / "page", False, asked) as address:
-                tab = Tab(playwright, program, flags, address, query)
+                tab = Tab(playwright, program, flags, address + query)
                 tab.choose(paths[size])
                 processes = tab.processes()
                 forget_peaks(processes)
@@ -191,6 +199,8 @@ def main() -> int:
         parser.error("there is no chromium; name one with --browser")
     with tempfile.TemporaryDirectory() as folder:
         static_page.write(Path(folder) / "page")
+        (Path(folder) / "site").mkdir()
+        (Path(folder) / "site" / "index.html").write_text(FRAME)
         text = measure(Path(folder), options.browser, options.gpu, options.runs)
     if options.write:
         DOCS.write_text(between_marks(DOCS.read_text(), BEGIN, END, text))

@@ -309,11 +309,19 @@ def test_threads_where_the_page_is_isolated_and_one_in_a_foreign_frame(
     visit.context.close()
     (tmp_path / "index.html").write_text(f"<iframe src='{address}' width='1200' height='900'></iframe>")
     page = browser.new_page()
-    page.goto(serve(tmp_path).replace("127.0.0.1", "localhost"))  # another site
+    failures: list[str] = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    page.on("console", lambda message: failures.append(message.text) if "Error" in message.text else None)
+    page.goto(serve(tmp_path).replace("127.0.0.1", "localhost"))  # another site, where nothing may be remembered
     inner = page.frame_locator("iframe")
     inner.locator("#sr-place").get_by_label("My device").check()
     inner.locator(".sr-device", has_text="for a megapixel").wait_for(timeout=120_000)
     assert "WebAssembly:" in inner.locator(".sr-device").inner_text()
+    zoom = inner.locator(".sr-percent").inner_text()
+    inner.locator(".sr-stage").focus()
+    page.keyboard.press("+")
+    assert inner.locator(".sr-percent").inner_text() != zoom
+    assert failures == []
     page.close()
 
 

@@ -80,6 +80,23 @@ def test_the_page_enlarges_online_and_then_offline(visit: Visit, tmp_path: Path)
     assert visit.errors == []
 
 
+def test_the_page_works_in_another_site_s_frame(browser: Any, serve: Serve, folder: Path, tmp_path: Path) -> None:
+    """As a static Space is shown; where the browser forbids it to keep anything, it works, but not offline."""
+    (tmp_path / "index.html").write_text(f"<iframe src='{serve(folder)}' width='1200' height='900'></iframe>")
+    page = browser.new_page()
+    failures: list[str] = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    page.goto(serve(tmp_path).replace("127.0.0.1", "localhost"))
+    inside = page.frame_locator("iframe")
+    photo((60, 40)).save(tmp_path / "small.png")
+    inside.locator("#sr-picture input").set_input_files(tmp_path / "small.png")
+    inside.locator("#sr-run:enabled").click(timeout=120_000)
+    inside.locator(".sr-status[data-kind='done']").wait_for(timeout=120_000)
+    assert inside.locator(".sr-label").first.inner_text().startswith("Bicubic")
+    assert failures == []
+    page.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_fits_and_is_accessible(visit: Visit, tmp_path: Path, scheme: Any) -> None:
     """An example runs with one press; wide and narrow nothing sticks out sideways, and axe finds nothing serious.

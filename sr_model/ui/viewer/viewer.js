@@ -13,6 +13,15 @@ import { View } from "./view.js";
 const HINT = "sr-hint-seen";
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
+// What the browser remembers for this page, or null: in another site's frame it may be forbidden even to ask.
+function permittedStorage() {
+  try {
+    return window.localStorage;
+  } catch {
+    return null;
+  }
+}
+
 export default function mount({ element, props, watch, root: address }) {
   const root = element.querySelector(".sr-viewer");
   const stage = root.querySelector(".sr-stage");
@@ -163,11 +172,12 @@ export default function mount({ element, props, watch, root: address }) {
 
   const hint = root.querySelector(".sr-gesture");
   hint.textContent = t(window.matchMedia("(pointer: coarse)").matches ? "hint_touch" : "hint_mouse");
-  hint.hidden = Boolean(localStorage.getItem(HINT));
+  const storage = permittedStorage();
+  hint.hidden = Boolean(storage?.getItem(HINT));
   const moved = () => {
     if (hint.hidden) return;
     hint.hidden = true;
-    localStorage.setItem(HINT, "1");
+    storage?.setItem(HINT, "1");
   };
   const solos = Object.fromEntries([1, 2, 3, 4, 5].map((n) => [n, () => arrangement.solo(n - 1)]));
   const layout = () => arrangement.set(arrangement.layout === "side" ? "divider" : "side");
