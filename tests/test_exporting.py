@@ -91,7 +91,7 @@ def test_a_shipped_network_in_half_precision_agrees_within_a_level(tmp_path: Pat
     assert main(["export", "nano", "--scale", "2", "--out", str(path), "--half"]) == 0
     network, card = weights.load("nano", 2)
     assert furthest(onnx_function(path), network, photo) <= 1
-    assert path.stat().st_size < 2 * card.parameters + 20_000
+    assert path.stat().st_size < 2.2 * card.parameters
     import onnx
 
     said = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
