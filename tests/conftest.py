@@ -14,6 +14,7 @@ from hypothesis import settings
 from PIL import Image
 from safetensors.torch import save as save_tensors
 
+from sr_model.inference.upscaler import Upscaler
 from sr_model.models import weights
 from sr_model.networks import Config, Network, build
 from sr_model.networks.autoencoder import AutoencoderConfig
@@ -64,6 +65,18 @@ def save_mixed(preset: str, folder: Path) -> None:
 @pytest.fixture
 def model() -> Network:
     return tiny_model()
+
+
+@pytest.fixture
+def upscaler(model: Network) -> Upscaler:
+    return Upscaler(model, device="cpu", tile=64, engine="torch")
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> list[str]:
+    """Options of the command line for a tiny network."""
+    weights.save(tiny_model(), "nano", tmp_path / "weights", {}, {})
+    return ["--preset", "nano", "--weights", str(tmp_path / "weights"), "--device", "cpu", "--engine", "torch"]
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from sr_model.bulk import storage
 from sr_model.bulk.job import Job, file_job, folder_job
 from sr_model.bulk.journal import FOLDER
 from sr_model.errors import AccessError, StorageError, TargetError
-from sr_model.networks import Network
 from sr_model.system import remote
 
 pytestmark = pytest.mark.long
@@ -68,11 +67,6 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     yield found
     server.shutdown()
     fsspec.filesystem("s3").clear_instance_cache()
-
-
-@pytest.fixture
-def upscaler(model: Network) -> Upscaler:
-    return Upscaler(model, "cpu", engine="torch")
 
 
 def statuses(job: Job, upscaler: Upscaler) -> list[str]:

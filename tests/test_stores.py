@@ -16,20 +16,12 @@ from sr_model import Upscaler
 from sr_model.bulk.job import folder_job
 from sr_model.commands.main import main
 from sr_model.errors import StorageError
-from sr_model.models import weights
-from sr_model.networks import Network
 from sr_model.system import remote
-from tests.conftest import tiny_model
 from tests.hub_server import OWNER, READER, Hub, Repository, pretending
 
 pytestmark = pytest.mark.long
 
 Failures = list[tuple[str, int]]  # (method, status) of the next answers
-
-
-@pytest.fixture
-def upscaler(model: Network) -> Upscaler:
-    return Upscaler(model, "cpu", engine="torch")
 
 
 @pytest.fixture(autouse=True)
@@ -94,13 +86,6 @@ def test_google_cloud_storage_is_read_and_written(
     system.pipe_file("bucket/in/a.png", (photo_folder / "b.png").read_bytes())
     system.rm_file("bucket/out/more/d.png")
     assert outcomes("gs://bucket/in", "gs://bucket/out", upscaler) == ["done", "skipped", "skipped", "done"]
-
-
-@pytest.fixture
-def network(tmp_path: Path) -> list[str]:
-    """Options of the command line for a tiny network."""
-    weights.save(tiny_model(), "nano", tmp_path / "weights", {}, {})
-    return ["--preset", "nano", "--weights", str(tmp_path / "weights"), "--device", "cpu", "--engine", "torch"]
 
 
 def test_google_cloud_storage_says_what_it_refuses(
