@@ -10,6 +10,7 @@ from pathlib import Path
 from sr_model.commands.common import add_weights, run
 from sr_model.inference.devices import DEVICES
 from sr_model.inference.engines import ENGINES
+from sr_model.system import memory
 
 
 def positive(text: str) -> float:
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
 
     def work() -> int:
+        memory.use_few_arenas()
         from sr_model import ui  # importing gradio takes seconds, which --help should not
 
         examples = Path(__file__).parent / "examples"

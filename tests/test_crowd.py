@@ -99,6 +99,27 @@ def test_one_client_cannot_fill_the_queue(served: str, stopped: threading.Event,
     assert join(served, path, "198.51.100.1").status_code == 200
 
 
+@pytest.mark.long
+def test_old_sessions_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request through the API is a session of its own; no more than SESSIONS take memory."""
+    from sr_model import ui
+
+    weights.save(tiny_model(), "nano", tmp_path / "weights", {}, {})
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    monkeypatch.setattr("sr_model.ui.page.SESSIONS", 2)
+    page = ui.build_app(tmp_path / "weights", "cpu")
+    _, address, _ = page.launch(prevent_thread_lock=True, quiet=True)
+    address = address.rstrip("/")
+    try:
+        path = upload(address, tmp_path)
+        for _ in range(4):
+            event = join(address, path).json()["event_id"]
+            assert "event: complete" in httpx.get(f"{address}/gradio_api/call/enlarge/{event}", timeout=60).text
+        assert 1 <= len(page.page.state_holder.session_data) <= 2
+    finally:
+        page.close()
+
+
 def test_health_says_what_there_is(served: str) -> None:
     """Ready, queue, memory, disk, version and weights, as JSON that nobody keeps."""
     answer = httpx.get(f"{served}/health")

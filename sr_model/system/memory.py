@@ -1,12 +1,26 @@
 """How much memory there is, and giving back what this process has freed but the C library still holds."""
 
+import contextlib
 import ctypes
+import os
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+M_ARENA_MAX = -8  # of malloc.h
 DELAY = 1.0  # seconds: by then the caller has dropped the result
+
+
+def use_few_arenas() -> None:
+    """Let all threads allocate from two regions of memory, unless MALLOC_ARENA_MAX says otherwise. Only for glibc.
+
+    By itself it makes up to eight for each processor, and what one thread frees there, others cannot use: the page
+    under load then takes 170 MB more. Call it before there are threads.
+    """
+    if "MALLOC_ARENA_MAX" not in os.environ:
+        with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library or system
+            ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
 def release() -> None:

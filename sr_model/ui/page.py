@@ -37,6 +37,8 @@ WAIT = (
 )
 CANCEL = "() => { window.srCancelled = Date.now(); return []; }"
 UNLESS_CANCELLED = "(status) => (Date.now() - (window.srCancelled || 0) < 10000 ? { kind: 'cancelled' } : status)"
+# Gradio keeps 65 KB for each, of 10,000 if it is not told otherwise; a request through the API is a session too.
+SESSIONS = 500
 QUICK: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
 
 
@@ -145,6 +147,7 @@ def launch_options(app: App) -> dict[str, Any]:
         "run_history": False,
         "enable_monitoring": False,
         "ssr_mode": False,
+        "state_session_capacity": SESSIONS,
     }
 
 
