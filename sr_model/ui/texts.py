@@ -105,7 +105,7 @@ def weights(cards: Sequence[Card], place: str) -> str:
     source = f" from <code>{html.escape(place)}</code>" if place else ""
     summary = f"<summary>{ENGLISH['weights_1']}{source} ({len(cards)})</summary>"
     lines = [f"## {ENGLISH['weights']}", "", f"<details>{summary}", ""]
-    lines += ["| weights | made | sha256 |", "|---|---|---|"]
+    lines += [f"| {ENGLISH['weights_2']} | {ENGLISH['weights_3']} | sha256 |", "|---|---|---|"]
     lines += [f"| {name(card.preset, card.scale)} | {_day(card.made)} | `{_hex(card.sha256)}` |" for card in cards]
     return "\n".join([*lines, "", "</details>"])
 

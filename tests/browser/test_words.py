@@ -109,6 +109,8 @@ def test_all_of_the_page_is_in_the_visitor_s_language_and_fits(
     assert page.title() == own["title"]
     point = "." if language in ("zh", "ja") else ","
     assert re.fullmatch(rf"\d+\{point}\d\d dB", page.locator(".sr-scores td").first.inner_text())
+    page.locator("details", has=page.locator("th")).locator("summary").click()  # the table of weights
+    page.get_by_role("columnheader", name=own["weights_2"], exact=True).wait_for()
     for mode in ("compare", "enlarge", "networks"):
         page.locator("#sr-mode").get_by_label(own[mode], exact=True).check()
         page.get_by_role("button", name=own["run" if mode == "enlarge" else "run_compare"], exact=True).wait_for()

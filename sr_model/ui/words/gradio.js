@@ -4,6 +4,7 @@ import { inWords } from "./said.js";
 import { t, translate } from "./words.js";
 
 const PROGRAM = ["program", "program_python", "program_javascript", "program_curl"];
+const WEIGHTS = ["weights", "weights_1", "weights_2", "weights_3"];
 const update = (values) => ({ __type__: "update", ...values });
 
 // The main button says what it does in the task that is chosen.
@@ -15,5 +16,5 @@ export function begin(address, mode, program, weights) {
   for (const node of document.querySelectorAll("#sr-head, #sr-examples-head, #sr-about")) translate(node);
   followAddress();
   const example = inWords(program, PROGRAM).replaceAll("https://...", address);
-  return [nameRun(mode), update({ value: t("cancel") }), example, inWords(weights, ["weights", "weights_1"])];
+  return [nameRun(mode), update({ value: t("cancel") }), example, inWords(weights, WEIGHTS)];
 }
