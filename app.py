@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         page = ui.build_app(
             options.weights, options.device, examples, options.engine, options.max_seconds, disk_budget=budget
         )
-        # What is there by now stays. Looking through it for garbage would stop all threads for 0.1 s, again and again.
+        # What is there by now stays. Looking through it for garbage would stop all threads for 0.2 s, again and again.
         gc.collect()
         gc.freeze()
         page.launch(options.port, options.proxies, options.mcp, server_name=options.host, share=options.share)

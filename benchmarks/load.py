@@ -1,5 +1,7 @@
 """What the page does under load: `python -m benchmarks.load [--requests 1000]`, against a server that it starts itself.
 
+With `--url http://127.0.0.1:7860` it is against one that runs already; never aim it at one that is not yours.
+
 Twenty clients, each with an address of its own, send pictures of mixed sizes and kinds through the API; some are no
 pictures, some uploads are broken off, some jobs are left half way, and some clients ask for more than their share. Two
 hundred more connections send their requests byte by byte, for ever. Every answer has to be a result or a sentence. The
@@ -12,12 +14,14 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.request import urlopen
@@ -206,37 +210,51 @@ def choices() -> list[tuple[str, int]]:
     return [(p, s) for p, s in weights.available() if p.removesuffix(presets.INT8) in ("nano", "base")]
 
 
+@contextlib.contextmanager
+def serving(url: str, folder: str) -> Iterator[None]:
+    """A page of its own at this address, whose files are in `folder`."""
+    port = url.rpartition(":")[2]
+    command = [sys.executable, "app.py", "--port", port, "--device", "cpu", "--disk-gb", str(DISK / 1e9)]
+    own = os.environ | {"GRADIO_TEMP_DIR": folder}
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=own)
+    try:
+        while not answers(url):
+            time.sleep(0.2)
+        yield
+    finally:
+        server.terminate()
+        server.wait()
+
+
 def main() -> int:
     """Start the page, load it, and say what came of it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--requests", type=int, default=1000, help="(default: %(default)s)")
-    requests = parser.parse_args().requests
-    port = free_port()
+    parser.add_argument("--url", help="a page of your own that runs already, http://HOST:PORT")
+    options = parser.parse_args()
+    requests = options.requests
+    url = (options.url or f"http://127.0.0.1:{free_port()}").rstrip("/")
+    if not re.fullmatch(r"http://[^/:]+:\d+", url):
+        parser.error(f"--url is {url}; it must be like http://127.0.0.1:7860")
     rng = np.random.default_rng(0)
     report, ended = Report(), threading.Event()
-    command = [sys.executable, "app.py", "--port", str(port), "--device", "cpu", "--disk-gb", str(DISK / 1e9)]
     with tempfile.TemporaryDirectory() as name:
         pictures = []
         for i in range(PICTURES):
             kind = KINDS[i % len(KINDS)]
             w, h = rng.integers(*SIDES, 2).tolist()
             pictures.append((picture((w, h), kind, rng, Path(name)).read_bytes(), kind.lower()))
-        load = Load(f"http://127.0.0.1:{port}", pictures, choices(), report)
-        own = os.environ | {"GRADIO_TEMP_DIR": name}
-        server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=own)
-        try:
-            while not answers(load.url):
-                time.sleep(0.2)
+        load = Load(url, pictures, choices(), report)
+        with contextlib.nullcontext() if options.url else serving(url, name):
             watcher = threading.Thread(target=load.watch, args=(ended,))
             watcher.start()
             began = time.perf_counter()
-            asyncio.run(load.run(requests))
+            try:
+                asyncio.run(load.run(requests))
+            finally:
+                ended.set()
+                watcher.join()
             seconds = time.perf_counter() - began - 10 * QUIET
-            ended.set()
-            watcher.join()
-        finally:
-            server.terminate()
-            server.wait()
     print(f"{requests} requests in {seconds:.0f} s: {dict(report.answers)}; slow connections given up: {report.closed}")
     for sentence, count in report.sentences.most_common():
         print(f"  {count:4}  {sentence} ...")
