@@ -172,16 +172,13 @@ class Handlers:
         except SRError as error:
             raise gr.Error(str(error), print_exception=False) from None
 
-    def cancelled(self) -> Updates:
-        return idle("cancelled", texts.CANCELLED)
-
     def failed(self, status: Any, request: gr.Request | None = None) -> Updates:
         """The request did not reach `run`, as the queue is full or this client has its share of it.
 
         Cancelled requests end here too.
         """
         if isinstance(status, dict) and status.get("kind") == "cancelled":
-            return self.cancelled()
+            return idle("cancelled", texts.CANCELLED)
         return idle("refused", (self.crowd and self.crowd.refusal(request)) or texts.REFUSED)
 
     def leave(self, request: gr.Request) -> None:

@@ -29,14 +29,13 @@ from sr_model.ui.upscalers import Upscalers
 from sr_model.ui.words import WORD
 
 SLOT = "enlargement"  # all computation shares one slot: two jobs at once would each take twice as long
-# The end of cancelled work is reported as a failure, sometimes before the server has answered Cancel itself; what fails
-# after work was begun anew is that.
+# Cancelled work ends after the tile it is at, and Gradio then reports a failure. Only this brings the main button back:
+# Gradio's page would take what is begun before for the cancelled work. `srCancelled` is set by parts/status.js.
 WAIT = (
-    "() => { window.srCancelled = 0; return "
+    "() => { window.srCancelled = false; return "
     f"{json.dumps([waiting(), gr.update(visible=False), gr.update(visible=True)])}; }}"
 )
-CANCEL = "() => { window.srCancelled = Date.now(); return []; }"
-UNLESS_CANCELLED = "(status) => (Date.now() - (window.srCancelled || 0) < 10000 ? { kind: 'cancelled' } : status)"
+UNLESS_CANCELLED = "(status) => (window.srCancelled ? { kind: 'cancelled' } : status)"
 # Gradio keeps 65 KB for each, of 10,000 if it is not told otherwise; a request through the API is a session too.
 SESSIONS = 500
 QUICK: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
@@ -221,7 +220,7 @@ def _connect(parts: Parts, handlers: Handlers, turns: Turns) -> None:
     tried = parts.gallery.select(handlers.run_example, settings, chosen, **queued)
     many = [parts.many, *settings]
     worked = parts.many.select(turns.run, many, [parts.many, *outputs], trigger_mode="multiple", **queued)
-    parts.cancel.click(handlers.cancelled, None, outputs, cancels=[pressed, tried, worked], js=CANCEL, **QUICK)
+    parts.cancel.click(None, cancels=[pressed, tried, worked], **QUICK)
     for event in (pressed, tried, worked):
         event.failure(handlers.failed, parts.status, outputs, js=UNLESS_CANCELLED, **QUICK)
     parts.many.input(turns.look, many, parts.many, trigger_mode="always_last", **QUICK)

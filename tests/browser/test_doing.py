@@ -207,7 +207,10 @@ def test_pictures_that_browsers_cannot_show(tab: Visit, tmp_path: Path, suffix: 
 
 
 def test_shortcuts(tab: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl+O opens the file dialogue, and Esc stops the work."""
+    """Ctrl+O opens the file dialogue. Esc stops the work, and only when that has ended new work can begin."""
+    # Playwright intercepts dialogues from the first listener on, and does not wait until the browser has heard of it.
+    tab.page.on("filechooser", lambda chooser: None)
+    tab.page.evaluate("0")
     with tab.page.expect_file_chooser() as waiting:
         tab.page.keyboard.press("Control+o")
     assert waiting.value.element.get_attribute("class") == "sr-file"
@@ -227,5 +230,12 @@ def test_shortcuts(tab: Visit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert begun.wait(60)
     tab.page.wait_for_selector("#sr-cancel")
     tab.page.keyboard.press("Escape")
-    assert tab.ended("cancelled") == "Cancelled."
+    tab.page.locator("#sr-status", has_text="Cancelling").wait_for()
+    tab.page.keyboard.press("Escape")
+    tab.page.wait_for_timeout(300)
+    assert not tab.page.locator("#sr-run").is_visible()
     go_on.set()
+    assert tab.ended("cancelled") == "Cancelled."
+    tab.press()
+    tab.page.wait_for_timeout(300)
+    assert tab.page.inner_text("#sr-status").strip() == "Done."

@@ -112,9 +112,10 @@ def test_cancel_and_go_on(visit: Visit, files: list[Path], tmp_path: Path, monke
     assert done.wait(60)
     page.locator(".sr-row[data-state='done']").wait_for()
     page.keyboard.press("Escape")
+    page.locator("#sr-status", has_text="Cancelling").wait_for()
+    go_on.set()
     assert visit.ended("cancelled") == "Cancelled."
     page.locator(".sr-queue-line", has_text="2 to enlarge").wait_for()
-    go_on.set()
     states = dict(rows(visit))
     assert (states["a.png"], states["c.png"]) == ("done", "waiting")
     visit.forget()

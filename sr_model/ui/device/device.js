@@ -105,6 +105,7 @@ export default function mount({ element, props, trigger, root: address }) {
       return;
     }
     working = true;
+    window.srCancelled = false; // see parts/status.js
     show({ status: { kind: "waiting", word: "opening", text: "" } });
     const job = { network, asked, mode: settings.mode, scale: network.scale, limits: props.limits, stops: props.stops };
     let status;
@@ -148,6 +149,7 @@ export default function mount({ element, props, trigger, root: address }) {
     (event) => {
       const button = event.target.closest?.("#sr-run, #sr-cancel");
       if (!on() || !button || !element.isConnected) return;
+      if (button.id === "sr-cancel" && !working) return; // of the server's work, which began before
       event.stopImmediatePropagation();
       event.preventDefault();
       if (button.id === "sr-run") run();

@@ -140,7 +140,7 @@ export default function mount({ element, props, trigger, watch, upload, root: ad
     if (root.hidden || !value || !value.rows || !(own || value.ask === ask)) return;
     if (value.turn < turn || (value.again && value.turn === turn)) return;
     sent = value;
-    if (value.again && working) {
+    if (value.again && working && !window.srCancelled) {
       turn = value.turn;
       working = false; // others have their turn, and then the rest of these
       work();
