@@ -19,6 +19,7 @@ from sr_model.training import optimizers
 _FREE_ON_RESUME = {
     "resume",
     "init",
+    "revive",
     "run_dir",
     "epochs",
     "max_steps",
@@ -117,6 +118,9 @@ class TrainConfig:
         None,
         "weights to start from: a preset, a folder, a .safetensors file or hf://owner/name[@revision], of any scale; "
         "ignored on resuming",
+    )
+    revive: bool = _option(
+        False, "with --init, begin anew with the channels that no validation picture activates and that never learn"
     )
     teacher: str | None = _option(
         None, "better network to learn from beside the truth: a preset or a folder of weights of the same scale"

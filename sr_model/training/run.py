@@ -12,6 +12,7 @@ from sr_model.data import ListedFile, Photo, Preparation, augment
 from sr_model.data.patches import Patches
 from sr_model.data.picture_cache import PictureCache
 from sr_model.errors import ConfigError, WeightsError
+from sr_model.imaging import images
 from sr_model.inference.devices import supports_bfloat16
 from sr_model.inference.teacher import Teacher
 from sr_model.models import places, weights
@@ -21,6 +22,7 @@ from sr_model.networks import Network, presets
 from sr_model.networks.growing import can_grow, grow
 from sr_model.networks.plain import PlainAutoencoder
 from sr_model.networks.quantization import is_quantized
+from sr_model.networks.reviving import revive
 from sr_model.training import checkpoint, validation
 from sr_model.training.checkpoint import State
 from sr_model.training.config import TrainConfig
@@ -66,6 +68,10 @@ class Run:
             return
         model, card = find_weights(self.config.init, self.config.preset, self.config.scale)
         taken, left = transfer(model, self.state.model)
+        if self.config.revive:
+            pictures = (images.to_tensor(photo.low).to(self.device) for photo in self.validation.pictures)
+            dormant, channels = revive(self.state.model, pictures, self.config.seed)
+            self.log.say(f"{dormant} of {channels} channels were dormant and begin anew")
         self.state.averaged.load_state_dict(self.state.model.state_dict())
         self.state.earlier = card.training
         name = weights.name(card.preset, card.scale)
