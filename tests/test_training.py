@@ -87,6 +87,29 @@ def test_fine_tuning_starts_from_the_weights_named(config: TrainConfig, tmp_path
     assert not (tuned.folder / "nano-x2.safetensors").exists()
 
 
+def test_dormant_channels_are_said_and_begin_anew(config: TrainConfig, tmp_path: Path) -> None:
+    """The end of a run names the option that puts them to use; it starts from the same picture, and none is left."""
+    train(config, quiet())
+    model, _ = weights.load("nano", 2, config.folder)
+    with torch.no_grad():
+        model.get_submodule("encoder.layers.0").get_parameter("bias")[:] = -9
+    weights.save(model, "nano", tmp_path / "dormant", {}, {})
+    said = []
+    for revive in (False, True):
+        text = io.StringIO()
+        run_dir = str(tmp_path / f"{revive}")
+        tuned = dataclasses.replace(config, init=str(tmp_path / "dormant"), run_dir=run_dir, revive=revive, lr=1e-6)
+        train(tuned, Progress(console=Console(file=text, width=500)))
+        said.append(text.getvalue())
+    assert f"--init {tmp_path / 'False'} --revive trains on with all of them" in said[0]
+    assert "channels were dormant and begin anew" in said[1]
+    assert "--revive" not in said[1]
+    before, after = (history(tmp_path / name)[0]["val_psnr"] for name in ("False", "True"))
+    assert after == pytest.approx(before, abs=0.01)
+    with pytest.raises(ConfigError, match="--revive needs --init"):
+        dataclasses.replace(config, revive=True)
+
+
 def test_a_step_whose_loss_is_no_number_is_skipped_and_said(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -146,6 +146,8 @@ class TrainConfig:
             hub.parse_or_refuse("--push", self.push)
         elif self.push_every:
             raise ConfigError("--push-every needs --push owner/name.")
+        if self.revive and not self.init:
+            raise ConfigError("--revive needs --init: it is for the weights that a run starts from.")
         for name in ("epochs", "batch_size", "patch_size", "val_every", "accumulate"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{flag(name)} is {getattr(self, name)}; it must be at least 1.")

@@ -15,6 +15,7 @@ from sr_model.errors import DataError
 from sr_model.models import weights
 from sr_model.networks.architecture import summary
 from sr_model.networks.layers import parameter_count
+from sr_model.networks.reviving import count_dormant
 from sr_model.publishing.pusher import Pusher
 from sr_model.training import distributed, folder
 from sr_model.training.config import TrainConfig
@@ -25,6 +26,7 @@ from sr_model.training.step import Part, learning_rate, teacher_share
 from sr_model.training.validation import StoppedError
 
 DRY_STEPS = 10  # of --dry-run, after one that warms up
+MANY_DORMANT = 0.05  # share of the channels
 MAX_SKIPPED = 10  # steps in a row whose loss is NaN or infinite
 
 
@@ -88,6 +90,8 @@ class _Training:
             parts = next(batches, None)
             if parts is None:
                 self._say_the_best()
+                if run.group.is_first:
+                    self._say_dormant()
                 if self.pusher:
                     self.pusher.finished()
                 break
@@ -153,6 +157,15 @@ class _Training:
             self.run.log.say(
                 f"Best validation: {best['psnr']:.2f} dB at step {best['step']:,} (bicubic "
                 f"{best['bicubic_psnr']:.2f}). The weights and samples.png are in {self.run.folder}"
+            )
+
+    def _say_dormant(self) -> None:
+        """Where a good part of the network does nothing, how to put it to use."""
+        dormant, channels = count_dormant(self.run.state.averaged, self.run.validation.lows())
+        if dormant > MANY_DORMANT * channels:
+            self.run.log.say(
+                f"{dormant} of {channels} channels are dormant: no validation picture activates them, so they never "
+                f"learn. --init {self.run.folder} --revive trains on with all of them."
             )
 
 

@@ -12,7 +12,6 @@ from sr_model.data import ListedFile, Photo, Preparation, augment
 from sr_model.data.patches import Patches
 from sr_model.data.picture_cache import PictureCache
 from sr_model.errors import ConfigError, WeightsError
-from sr_model.imaging import images
 from sr_model.inference.devices import supports_bfloat16
 from sr_model.inference.teacher import Teacher
 from sr_model.models import places, weights
@@ -69,8 +68,7 @@ class Run:
         model, card = find_weights(self.config.init, self.config.preset, self.config.scale)
         taken, left = transfer(model, self.state.model)
         if self.config.revive:
-            pictures = (images.to_tensor(photo.low).to(self.device) for photo in self.validation.pictures)
-            dormant, channels = revive(self.state.model, pictures, self.config.seed)
+            dormant, channels = revive(self.state.model, self.validation.lows(), self.config.seed)
             self.log.say(f"{dormant} of {channels} channels were dormant and begin anew")
         self.state.averaged.load_state_dict(self.state.model.state_dict())
         self.state.earlier = card.training

@@ -1,9 +1,11 @@
 """Validation: how good a network is on held-out pictures."""
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from sr_model.data import Photo
 from sr_model.imaging import images
@@ -53,6 +55,11 @@ class Validation:
         """The means for a network. Raises StoppedError if `stopping` is set in any process before the end."""
         psnr, distance = self._mean(network, stopping)
         return Result(psnr, self.bicubic, None if self.features is None else distance)
+
+    def lows(self) -> Iterator[Tensor]:
+        """The low resolutions, (1, 3, H, W) in [0, 1] on the device; the same in all processes."""
+        for photo in self.pictures:
+            yield images.to_tensor(photo.low).to(self.group.device)
 
     def _mean(self, network: Network | None, stopping: threading.Event | None = None) -> tuple[float, float]:
         """(mean PSNR, mean feature distance) of a network or, for None, of bicubic."""
