@@ -12,13 +12,14 @@ from sr_model.commands import (
     figures,
     mix,
     promote,
+    prune,
     push,
     quantize,
     upscale,
 )
 from sr_model.commands.common import run
 
-COMMANDS = (upscale, evaluate, benchmark, promote, mix, push, deploy, quantize, export, figures, degrade)
+COMMANDS = (upscale, evaluate, benchmark, promote, prune, mix, push, deploy, quantize, export, figures, degrade)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,6 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from sr_model.degrading.degradation_steps import Jpeg
 from sr_model.errors import ConfigError, DataError
 from sr_model.evaluation.comparison import evaluate, shrink_picture
@@ -13,13 +16,17 @@ from sr_model.evaluation.conditions import evaluate_under
 from sr_model.imaging import images
 from sr_model.inference.upscaler import Upscaler
 from sr_model.models import weights
+from sr_model.models.mixtures import PARENT
 from sr_model.models.weights import Card
-from sr_model.networks import presets
+from sr_model.networks import Network, presets
+from sr_model.networks.autoencoder import Autoencoder
+from sr_model.networks.pruning import idle_blocks, without
 from sr_model.networks.quantization import quantize
 from sr_model.system.files import between_marks, write_atomically
 
 CALIBRATION = 24  # photos
-ALLOWED_LOSS = 0.05  # dB
+ALLOWED_LOSS = 0.05  # dB, by 8 bits
+ALLOWED_ROUNDING = 0.002  # dB, by blocks that do nothing
 REPAIRED = ("jpeg75", "jpeg50")  # conditions that mixed weights are compared under too
 REPAIRED_QUALITY = 50  # of the JPEGs that their ranges are chosen on too
 BEGIN, END = "<!-- weights: begin -->", "<!-- weights: end -->"
@@ -82,22 +89,18 @@ def quantize_preset(
     """
     name = preset + presets.INT8
     card = weights.read_card(preset, scale, folder)
-    paths = images.find_images(photos)
-    if not paths:
-        raise DataError(f"There is no picture in {photos} to choose the ranges on.")
-    chosen = paths[:: -(-len(paths) // CALIBRATION)]
-    lows = [images.to_tensor(shrink_picture(images.load(path), scale)[0].pixels) for path in chosen]
-    if card.strengths:
-        lows += [Jpeg(REPAIRED_QUALITY, halved=True)(low) for low in lows]
+    lows = _calibration(card, photos)
     sets = {
         set_name: weights.load(preset, scale, folder, at)[0] for set_name, at in (card.strengths or {"": 0.0}).items()
     }
     quantized = {set_name: quantize(network, lows) for set_name, network in sets.items()}
-    training = card.training | {"calibrated_on": len(chosen)}
+    training = card.training | {"calibrated_on": len(lows)}
     with tempfile.TemporaryDirectory() as made:
         weights.save_sets(quantized, name, Path(made), training, {}, card.sha256, card.strengths)
         enlarge = Upscaler.from_preset(name, scale, "cpu", Path(made))
-        metrics = _compared(Upscaler.from_preset(preset, scale, "cpu", folder), enlarge, validation, say)
+        metrics = _compared(
+            Upscaler.from_preset(preset, scale, "cpu", folder), enlarge, validation, say, "in 8 bits", ALLOWED_LOSS
+        )
         for test in tests:
             report = evaluate(enlarge, scale, test)
             say(f"{weights.name(name, scale)}: {_text(report)} on {report['set']}")
@@ -107,10 +110,82 @@ def quantize_preset(
     return card
 
 
+def prune_preset(
+    preset: str,
+    scale: int,
+    photos: Path,
+    validation: Path,
+    tests: Sequence[Path],
+    folder: Path,
+    say: Callable[[str], None],
+) -> Card:
+    """Leave out the residual blocks that do nothing in a preset's weights in `folder`, if nothing is lost by it.
+
+    Those are found on CALIBRATION of the photos below the folder `photos`, and the pictures in `validation` must score
+    as high without them. Returns the new card. Raises ConfigError for networks without such blocks, and DataError,
+    with nothing changed, if all blocks are busy or something is lost.
+    """
+    name = weights.name(preset, scale)
+    card = weights.read_card(preset, scale, folder)
+    lows = _calibration(card, photos)
+    sets: dict[str, Autoencoder] = {}
+    for set_name, at in (card.strengths or {"": 0.0}).items():
+        network, _ = weights.load(preset, scale, folder, at)
+        if not isinstance(network, Autoencoder) or card.quantized:
+            raise ConfigError(f"{name} has no residual blocks that could be left out.")
+        sets[set_name] = network
+    idle = set.intersection(*(idle_blocks(network, lows) for network in sets.values()))
+    if not idle:
+        raise DataError(f"All residual blocks of {name} are busy; nothing is changed.")
+    say(f"{name} without {', '.join(sorted(idle))}")
+    smaller = {set_name: without(network, idle) for set_name, network in sets.items()}
+    training = card.training | {"idle_blocks": sorted(idle)}
+    if PARENT in smaller:
+        training[PARENT] = _parent(smaller[PARENT], card.training[PARENT], scale, folder)
+    with tempfile.TemporaryDirectory() as made:
+        weights.save_sets(smaller, preset, Path(made), training, {}, "", card.strengths)
+        enlarge = Upscaler.from_preset(preset, scale, "cpu", Path(made))
+        before = Upscaler.from_preset(preset, scale, "cpu", folder)
+        metrics = card.metrics | _compared(before, enlarge, validation, say, "without them", ALLOWED_ROUNDING)
+        for test in tests:
+            report = evaluate(enlarge, scale, test)
+            say(f"{name}: {_text(report)} on {report['set']}")
+            metrics[report["set"]] = _figures(report)
+    card = weights.save_sets(smaller, preset, folder, training, metrics, "", card.strengths)
+    write_model_card(folder)
+    return card
+
+
+def _parent(network: Network, named: dict[str, str], scale: int, folder: Path) -> dict[str, str]:
+    """Name and sha256 of the weights that mixed ones begin with: the preset's as it is now, where they are equal."""
+    preset = named["name"].rpartition("-x")[0]
+    if (preset, scale) not in weights.available(folder):
+        return named
+    parent, card = weights.load(preset, scale, folder)
+    theirs, ours = parent.state_dict(), network.state_dict()
+    equal = theirs.keys() == ours.keys() and all(torch.equal(value, ours[key]) for key, value in theirs.items())
+    return named | {"sha256": card.sha256} if equal else named
+
+
+def _calibration(card: Card, photos: Path) -> list[Tensor]:
+    """Small pictures (1, 3, H, W) in [0, 1] of CALIBRATION photos; compressed ones too where weights are for those.
+
+    Raises DataError if there is no photo.
+    """
+    paths = images.find_images(photos)
+    if not paths:
+        raise DataError(f"There is no picture in {photos} to look at.")
+    chosen = paths[:: -(-len(paths) // CALIBRATION)]
+    lows = [images.to_tensor(shrink_picture(images.load(path), card.scale)[0].pixels) for path in chosen]
+    if card.strengths:
+        lows += [Jpeg(REPAIRED_QUALITY, halved=True)(low) for low in lows]
+    return lows
+
+
 def _compared(
-    before: Upscaler, after: Upscaler, validation: Path, say: Callable[[str], None]
+    before: Upscaler, after: Upscaler, validation: Path, say: Callable[[str], None], how: str, allowed: float
 ) -> dict[str, dict[str, float]]:
-    """The figures of the 8-bit version. Raises DataError if it loses too much, mixed weights on JPEGs too."""
+    """The figures of the version made `how`. Raises DataError if it loses too much, mixed weights on JPEGs too."""
     metrics = {}
     for condition in ("", *(REPAIRED if before.is_mixed else ())):
         reports = []
@@ -121,9 +196,9 @@ def _compared(
                 reports.append(evaluate(upscaler, upscaler.scale, validation))
         lost = reports[0]["mean"]["psnr"] - reports[1]["mean"]["psnr"]
         what = f"{reports[1]['set']} {condition}".strip()
-        say(f"{_text(reports[0])} on {what}, in 8 bits {_text(reports[1])}")
-        if lost > ALLOWED_LOSS:
-            raise DataError(f"In 8 bits it loses more than {ALLOWED_LOSS} dB on {what}; nothing is changed.")
+        say(f"{_text(reports[0])} on {what}, {how} {_text(reports[1])}")
+        if lost > allowed:
+            raise DataError(f"Of {_text(reports[0])} on {what}, {how} more than {allowed} is lost; nothing is changed.")
         metrics[what] = _figures(reports[1])
     return metrics
 

@@ -38,16 +38,16 @@ PRESETS = {
         "The same, wider and deeper.",
         PlainConfig(2, 48, 48, encoder_layers=3, latent_layers=2, decoder_layers=3),
     ),
-    "base": Preset("Fine", "The autoencoder of this project.", _autoencoder(48, 64, encoder=2, latent=3, decoder=3)),
+    "base": Preset("Fine", "The autoencoder of this project.", _autoencoder(48, 64, encoder=2, latent=1, decoder=3)),
     "large": Preset(
         "Best",
         "The same, wider and deeper: for those who can wait.",
-        _autoencoder(64, 96, encoder=4, latent=6, decoder=4),
+        _autoencoder(64, 96, encoder=4, latent=2, decoder=4),
     ),
     "photo": Preset(
         "Photos",
         "For photos as people have them: compressed, noisy or soft.",
-        _autoencoder(48, 64, encoder=2, latent=3, decoder=3),
+        _autoencoder(48, 64, encoder=2, latent=1, decoder=3),
         {"degradation": "heavy", "loss": "l1=1,ms_ssim=0.5"},
     ),
     "classic": Preset(
