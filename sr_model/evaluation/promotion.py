@@ -140,7 +140,7 @@ def prune_preset(
     say(f"{name} without {', '.join(sorted(idle))}")
     smaller = {set_name: without(network, idle) for set_name, network in sets.items()}
     training = card.training | {"idle_blocks": sorted(idle)}
-    if PARENT in smaller:
+    if PARENT in training:
         training[PARENT] = _parent(smaller[PARENT], card.training[PARENT], scale, folder)
     with tempfile.TemporaryDirectory() as made:
         weights.save_sets(smaller, preset, Path(made), training, {}, "", card.strengths)
