@@ -93,7 +93,7 @@ def test_the_summary_is_a_table_that_fits_a_terminal(config: Config) -> None:
 def test_the_summary_folds_residual_blocks() -> None:
     """A series of them is one line, with what all of them have together."""
     network = build(presets.config("base", 2))
-    block = parameter_count(ResidualBlock(64))
+    block = parameter_count(ResidualBlock(48))
     line = next(line for line in summary(network).splitlines() if "3 x residual block" in line)
     assert f"{3 * block:,}" in line
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from sr_model.networks import build
-from sr_model.networks.growing import grow
 from sr_model.networks.plain import PlainAutoencoder, PlainConfig
+from sr_model.networks.reshaping.growing import grow
 from tests.conftest import randomised
 
 SMALL = PlainConfig(2, 8, 8, encoder_layers=1, latent_layers=1, decoder_layers=1)

@@ -12,8 +12,8 @@ from sr_model.errors import ConfigError, DataError
 from sr_model.evaluation import promotion
 from sr_model.models import weights
 from sr_model.networks.autoencoder import Autoencoder, AutoencoderConfig
-from sr_model.networks.pruning import idle_blocks, without
 from sr_model.networks.quantization import quantize
+from sr_model.networks.reshaping.pruning import idle_blocks, without
 from tests.conftest import randomised, tiny_model
 
 CONFIG = AutoencoderConfig(2, width=8, latent_width=8, encoder_blocks=2, latent_blocks=4, decoder_blocks=3)

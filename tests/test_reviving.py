@@ -9,7 +9,7 @@ from torch import Tensor
 from sr_model.networks import Network
 from sr_model.networks.autoencoder import AutoencoderConfig
 from sr_model.networks.plain import PlainConfig
-from sr_model.networks.reviving import revive
+from sr_model.networks.reshaping.reviving import revive
 from tests.conftest import randomised
 
 BLOCKS = randomised(AutoencoderConfig(2, 8, 8, 1, 2, 1))

@@ -20,8 +20,8 @@ from sr_model.models.mixtures import PARENT
 from sr_model.models.weights import Card
 from sr_model.networks import Network, presets
 from sr_model.networks.autoencoder import Autoencoder
-from sr_model.networks.pruning import idle_blocks, without
 from sr_model.networks.quantization import quantize
+from sr_model.networks.reshaping.pruning import idle_blocks, without
 from sr_model.system.files import between_marks, write_atomically
 
 CALIBRATION = 24  # photos

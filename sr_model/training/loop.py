@@ -15,7 +15,7 @@ from sr_model.errors import DataError
 from sr_model.models import weights
 from sr_model.networks.architecture import summary
 from sr_model.networks.layers import parameter_count
-from sr_model.networks.reviving import count_dormant
+from sr_model.networks.reshaping.reviving import count_dormant
 from sr_model.publishing.pusher import Pusher
 from sr_model.training import distributed, folder
 from sr_model.training.config import TrainConfig

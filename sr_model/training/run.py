@@ -18,10 +18,10 @@ from sr_model.models import places, weights
 from sr_model.models.places import Place
 from sr_model.models.weights import Card
 from sr_model.networks import Network, presets
-from sr_model.networks.growing import can_grow, grow
 from sr_model.networks.plain import PlainAutoencoder
 from sr_model.networks.quantization import is_quantized
-from sr_model.networks.reviving import revive
+from sr_model.networks.reshaping.growing import can_grow, grow
+from sr_model.networks.reshaping.reviving import revive
 from sr_model.training import checkpoint, validation
 from sr_model.training.checkpoint import State
 from sr_model.training.config import TrainConfig

@@ -1,0 +1,1 @@
+"""A network made of another one: larger, smaller, or with channels that begin anew."""
