@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import torch
 from sr_model.errors import ConfigError, WeightsError
 from sr_model.models import weights
 from sr_model.networks import build, presets
+from sr_model.networks.autoencoder import AutoencoderConfig
 from sr_model.networks.tutorials import ClassicConfig
 from sr_model.training import run
 from tests.conftest import randomised
@@ -37,6 +39,21 @@ def test_across_scales_the_body_is_taken_and_the_tail_made_anew(folder: Path) ->
     state, given = target.state_dict(), source.state_dict()
     assert all(torch.equal(state[name], given[name]) for name in taken)
     assert all(torch.equal(state[name], fresh[name]) for name in left)
+
+
+def test_further_residual_blocks_begin_as_the_identity() -> None:
+    """A deeper network of the same widths starts with the same picture."""
+    config = AutoencoderConfig(2, width=8, latent_width=8, encoder_blocks=1, latent_blocks=1, decoder_blocks=1)
+    source = randomised(config)
+    target = randomised(dataclasses.replace(config, encoder_blocks=2, decoder_blocks=3))
+    _, left = run.transfer(source, target)
+    assert {name.rpartition(".conv")[0] for name in left} == {
+        "encoder.blocks.1",
+        "decoder.blocks.1",
+        "decoder.blocks.2",
+    }
+    x = torch.rand(1, 3, 12, 16)
+    torch.testing.assert_close(target(x), source(x), rtol=0, atol=1e-5)
 
 
 def test_another_network_is_refused(folder: Path) -> None:

@@ -18,6 +18,7 @@ from sr_model.models import places, weights
 from sr_model.models.places import Place
 from sr_model.models.weights import Card
 from sr_model.networks import Network, presets
+from sr_model.networks.layers import ResidualBlock
 from sr_model.networks.plain import PlainAutoencoder
 from sr_model.networks.quantization import is_quantized
 from sr_model.networks.reshaping.growing import can_grow, grow
@@ -177,8 +178,8 @@ def _nearest(option: str, source: str, preset: str, scale: int, place: Place) ->
 def transfer(source: nn.Module, target: nn.Module) -> tuple[list[str], list[str]]:
     """Copy every tensor that both have in the same shape; return the names (copied, left unchanged).
 
-    A larger plain network than the source's is grown from it. Raises ConfigError if nothing fits, and for 8-bit
-    weights.
+    A larger plain network than the source's is grown from it, and further residual blocks begin as the identity.
+    Raises ConfigError if nothing fits, and for 8-bit weights.
     """
     if is_quantized(source):
         raise ConfigError("--init: 8-bit weights cannot be trained; start from the weights that they were made from.")
@@ -193,6 +194,10 @@ def transfer(source: nn.Module, target: nn.Module) -> tuple[list[str], list[str]
     if not taken:
         raise ConfigError("--init: these weights are of another network; none of them fits.")
     target.load_state_dict({name: given[name] for name in taken}, strict=False)
+    for name, module in target.named_modules():
+        if isinstance(module, ResidualBlock) and f"{name}.conv2.weight" in left:
+            nn.init.zeros_(module.conv2.weight)
+            nn.init.zeros_(module.conv2.get_parameter("bias"))
     return taken, left
 
 
