@@ -1,9 +1,10 @@
-"""Shared by all commands: errors become a sentence, and options that choose a network."""
+"""Shared by commands: errors become a sentence, options that choose a network, and those that make new weights."""
 
 import argparse
 import io
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from sr_model.data import list_of_pairs, pairs
@@ -14,6 +15,7 @@ from sr_model.inference.ensemble import QUALITIES
 from sr_model.inference.mixing import AUTO
 from sr_model.inference.upscaler import Upscaler
 from sr_model.models import weights
+from sr_model.models.weights import Card
 from sr_model.networks import SCALES, presets
 
 # What is not installed with the core, and the extra of pyproject.toml that brings it.
@@ -83,6 +85,36 @@ def add_weights(parser: argparse.ArgumentParser, meaning: str) -> None:
         metavar="PLACE",
         help=f"{meaning}: a folder, or hf://owner/name[@revision] on the Hub (default: those shipped)",
     )
+
+
+def add_measuring(parser: argparse.ArgumentParser) -> None:
+    """Options for the pictures that new weights are measured on."""
+    parser.add_argument("--val-data", type=Path, required=True, metavar="SOURCE", help="pictures to compare on")
+    parser.add_argument(
+        "--test", type=Path, action="append", default=[], metavar="SOURCE", help="further set to measure; repeatable"
+    )
+
+
+def add_remaking(parser: argparse.ArgumentParser, remake: Callable[..., Card], photos: str) -> None:
+    """All of a command that makes a preset's weights into others, by `promotion.quantize_preset` or its like.
+
+    `photos` says what those of --data are for.
+    """
+    parser.add_argument("preset", metavar="PRESET", help=f"one of {', '.join(presets.PRESETS)}")
+    parser.add_argument("--scale", type=int, metavar="N", help="times larger, per side (default: the preset's)")
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help=photos)
+    add_measuring(parser)
+    parser.add_argument("--weights", type=Path, metavar="FOLDER", help="where they are (default: weights)")
+
+    def work(options: argparse.Namespace) -> int:
+        scale = presets.default_scale(options.preset) if options.scale is None else options.scale
+        folder = options.weights or weights.SHIPPED
+        say = partial(print, flush=True)
+        card = remake(options.preset, scale, options.data, options.val_data, options.test, folder, say)
+        print(f"Installed {weights.name(card.preset, card.scale)} in {folder}")
+        return 0
+
+    parser.set_defaults(work=work)
 
 
 def load_upscaler(options: argparse.Namespace, streams: int = 1) -> Upscaler:

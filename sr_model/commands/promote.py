@@ -4,6 +4,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from sr_model.commands.common import add_measuring
 from sr_model.evaluation.promotion import promote
 from sr_model.inference.devices import DEVICES
 from sr_model.models import weights
@@ -13,10 +14,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     """Add the command to `python -m sr_model`."""
     parser = commands.add_parser("promote", help="copy a run's weights to weights/ if they are better")
     parser.add_argument("run", type=Path, metavar="RUN_DIR", help="the folder that train.py wrote")
-    parser.add_argument("--val-data", type=Path, required=True, metavar="SOURCE", help="pictures to compare on")
-    parser.add_argument(
-        "--test", type=Path, action="append", default=[], metavar="SOURCE", help="further set to measure; repeatable"
-    )
+    add_measuring(parser)
     parser.add_argument("--weights", type=Path, metavar="FOLDER", help="where to put them (default: weights)")
     parser.add_argument("--device", default="auto", help=f"{', '.join(DEVICES)} (default: auto)")
     parser.set_defaults(work=_run)

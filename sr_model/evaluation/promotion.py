@@ -98,13 +98,8 @@ def quantize_preset(
     with tempfile.TemporaryDirectory() as made:
         weights.save_sets(quantized, name, Path(made), training, {}, card.sha256, card.strengths)
         enlarge = Upscaler.from_preset(name, scale, "cpu", Path(made))
-        metrics = _compared(
-            Upscaler.from_preset(preset, scale, "cpu", folder), enlarge, validation, say, "in 8 bits", ALLOWED_LOSS
-        )
-        for test in tests:
-            report = evaluate(enlarge, scale, test)
-            say(f"{weights.name(name, scale)}: {_text(report)} on {report['set']}")
-            metrics[report["set"]] = _figures(report)
+        before = Upscaler.from_preset(preset, scale, "cpu", folder)
+        metrics = _compared(before, enlarge, validation, tests, say, "in 8 bits", ALLOWED_LOSS)
     card = weights.save_sets(quantized, name, folder, training, metrics, card.sha256, card.strengths)
     write_model_card(folder)
     return card
@@ -146,11 +141,7 @@ def prune_preset(
         weights.save_sets(smaller, preset, Path(made), training, {}, "", card.strengths)
         enlarge = Upscaler.from_preset(preset, scale, "cpu", Path(made))
         before = Upscaler.from_preset(preset, scale, "cpu", folder)
-        metrics = card.metrics | _compared(before, enlarge, validation, say, "without them", ALLOWED_ROUNDING)
-        for test in tests:
-            report = evaluate(enlarge, scale, test)
-            say(f"{name}: {_text(report)} on {report['set']}")
-            metrics[report["set"]] = _figures(report)
+        metrics = card.metrics | _compared(before, enlarge, validation, tests, say, "without them", ALLOWED_ROUNDING)
     card = weights.save_sets(smaller, preset, folder, training, metrics, "", card.strengths)
     write_model_card(folder)
     return card
@@ -183,9 +174,18 @@ def _calibration(card: Card, photos: Path) -> list[Tensor]:
 
 
 def _compared(
-    before: Upscaler, after: Upscaler, validation: Path, say: Callable[[str], None], how: str, allowed: float
+    before: Upscaler,
+    after: Upscaler,
+    validation: Path,
+    tests: Sequence[Path],
+    say: Callable[[str], None],
+    how: str,
+    allowed: float,
 ) -> dict[str, dict[str, float]]:
-    """The figures of the version made `how`. Raises DataError if it loses too much, mixed weights on JPEGs too."""
+    """The figures of the version made `how`, by set. Mixed weights are compared on JPEGs too.
+
+    Raises DataError if more than `allowed` dB are lost on `validation`.
+    """
     metrics = {}
     for condition in ("", *(REPAIRED if before.is_mixed else ())):
         reports = []
@@ -200,6 +200,10 @@ def _compared(
         if lost > allowed:
             raise DataError(f"Of {_text(reports[0])} on {what}, {how} more than {allowed} is lost; nothing is changed.")
         metrics[what] = _figures(reports[1])
+    for test in tests:
+        report = evaluate(after, after.scale, test)
+        say(f"{_text(report)} on {report['set']}, {how}")
+        metrics[report["set"]] = _figures(report)
     return metrics
 
 

@@ -22,9 +22,10 @@ def count_dormant(network: Network, pictures: Iterable[Tensor]) -> tuple[int, in
 def revive(network: Network, pictures: Iterable[Tensor], seed: int = 0) -> tuple[int, int]:
     """Initialise dormant channels anew, in place; return how many those were, and of how many, as `count_dormant` does.
 
-    No gradient reaches them. They get random weights by `seed`, and a bias with which they are 0 on average before
-    their ReLU, so about half of the time behind it. Nothing reads them until training gives them a use, so the
-    network's output stays as it is (Sokar et al. 2023).
+    `pictures` are (1, 3, H, W) in [0, 1] each, on the network's device. No gradient reaches dormant channels. They get
+    random weights by `seed`, and a bias with which they are 0 on average before their ReLU, so about half of the time
+    behind it. Nothing reads them until training gives them a use, so the network's output stays as it is (Sokar et al.
+    2023).
     """
     largest, means = _observe(network, pictures)
     random = torch.Generator().manual_seed(seed)
