@@ -235,9 +235,10 @@ def test_the_command_makes_a_pair_of_files(
     """With what it was trained on, and what it measured."""
     monkeypatch.setattr(promotion, "ALLOWED_LOSS", 10.0)  # random weights lose more than trained ones
     data = ["--data", str(photo_folder), "--val-data", str(photo_folder), "--test", str(photo_folder / "more")]
-    assert main(["quantize", "nano", "--weights", str(folder), *data]) == 0
+    assert main(["quantize", "nano", "--weights", str(folder), "--steps", "2", *data]) == 0
     card = weights.read_card("nano-int8", 2, folder)
     assert card.training["hours"] == 1.0
+    assert card.training["fine_tuned"] == 2
     assert set(card.metrics) == {"photos", "more"}
     assert "Installed nano-int8-x2" in capsys.readouterr().out
     assert "nano-int8-x2" in (folder / "README.md").read_text()
@@ -249,7 +250,7 @@ def test_mixed_weights_have_an_8_bit_version_of_each_set(
     """Compared on JPEGs too; at a set's strength it is that set in 8 bits, and a strength between can be had."""
     monkeypatch.setattr(promotion, "ALLOWED_LOSS", 10.0)
     save_mixed("photo", tmp_path)
-    card = promotion.quantize_preset("photo", 2, photo_folder, photo_folder, [], tmp_path, print)
+    card = promotion.quantize_preset("photo", 2, photo_folder, photo_folder, [], tmp_path, print, steps=1)
     assert card.quantized
     assert card.strengths == {"parent": 0.0, "heavy": 1.0}
     assert set(card.metrics) == {"photos", "photos jpeg75", "photos jpeg50"}
@@ -287,8 +288,14 @@ def test_what_loses_too_much_is_not_installed(
     monkeypatch.setattr(promotion, "ALLOWED_LOSS", -10.0)
     before = sorted(path.name for path in folder.iterdir())
     with pytest.raises(DataError, match="nothing is changed"):
-        promotion.quantize_preset("nano", 2, photo_folder, photo_folder, [], folder, print)
+        promotion.quantize_preset("nano", 2, photo_folder, photo_folder, [], folder, print, steps=0)
     assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def test_less_than_no_fine_tuning_is_refused(folder: Path, photo_folder: Path) -> None:
+    """Before anything is read or made."""
+    with pytest.raises(ConfigError, match="0 leaves fine-tuning out"):
+        promotion.quantize_preset("nano", 2, photo_folder, photo_folder, [], folder, print, steps=-1)
 
 
 def test_missing_ones_say_how_to_make_them(folder: Path) -> None:

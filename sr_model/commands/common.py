@@ -95,26 +95,23 @@ def add_measuring(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_remaking(parser: argparse.ArgumentParser, remake: Callable[..., Card], photos: str) -> None:
-    """All of a command that makes a preset's weights into others, by `promotion.quantize_preset` or its like.
-
-    `photos` says what those of --data are for.
-    """
+def add_remaking(parser: argparse.ArgumentParser, photos: str) -> None:
+    """Options of a command that makes a preset's weights into others; `photos` says what those of --data are for."""
     parser.add_argument("preset", metavar="PRESET", help=f"one of {', '.join(presets.PRESETS)}")
     parser.add_argument("--scale", type=int, metavar="N", help="times larger, per side (default: the preset's)")
     parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help=photos)
     add_measuring(parser)
     parser.add_argument("--weights", type=Path, metavar="FOLDER", help="where they are (default: weights)")
 
-    def work(options: argparse.Namespace) -> int:
-        scale = presets.default_scale(options.preset) if options.scale is None else options.scale
-        folder = options.weights or weights.SHIPPED
-        say = partial(print, flush=True)
-        card = remake(options.preset, scale, options.data, options.val_data, options.test, folder, say)
-        print(f"Installed {weights.name(card.preset, card.scale)} in {folder}")
-        return 0
 
-    parser.set_defaults(work=work)
+def remake(options: argparse.Namespace, how: Callable[..., Card]) -> int:
+    """The work of such a command: `how` is `promotion.quantize_preset` or its like."""
+    scale = presets.default_scale(options.preset) if options.scale is None else options.scale
+    folder = options.weights or weights.SHIPPED
+    say = partial(print, flush=True)
+    card = how(options.preset, scale, options.data, options.val_data, options.test, folder, say)
+    print(f"Installed {weights.name(card.preset, card.scale)} in {folder}")
+    return 0
 
 
 def load_upscaler(options: argparse.Namespace, streams: int = 1) -> Upscaler:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,11 +21,13 @@ from sr_model.models.mixtures import PARENT
 from sr_model.models.weights import Card
 from sr_model.networks import Network, presets
 from sr_model.networks.autoencoder import Autoencoder
+from sr_model.networks.fine_tuning import STEPS, fine_tune
 from sr_model.networks.quantization import quantize
 from sr_model.networks.reshaping.pruning import idle_blocks, without
 from sr_model.system.files import between_marks, write_atomically
 
 CALIBRATION = 24  # photos
+LEARNED_FROM, LEARNED_SIDE = 200, 384  # photos of fine-tuning, and their sides in pixels of low resolution
 ALLOWED_LOSS = 0.05  # dB, by 8 bits
 ALLOWED_ROUNDING = 0.002  # dB, by blocks that do nothing
 REPAIRED = ("jpeg75", "jpeg50")  # conditions that mixed weights are compared under too
@@ -81,20 +84,28 @@ def quantize_preset(
     tests: Sequence[Path],
     folder: Path,
     say: Callable[[str], None],
+    steps: int = STEPS,
 ) -> Card:
     """Make the 8-bit version of a preset's weights in `folder`, if it scores almost as high on `validation`.
 
-    Its ranges are chosen on CALIBRATION of the photos below the folder `photos`. Returns the new card. Raises
-    DataError, with nothing changed, if it loses more than ALLOWED_LOSS.
+    Its ranges are chosen on CALIBRATION of the photos below the folder `photos`, and it is fine-tuned for `steps` on
+    LEARNED_FROM of them. Returns the new card. Raises DataError, with nothing changed, if it loses more than
+    ALLOWED_LOSS, and ConfigError for less than no step.
     """
+    if steps < 0:
+        raise ConfigError(f"--steps {steps}: there cannot be less than none; 0 leaves fine-tuning out.")
     name = preset + presets.INT8
     card = weights.read_card(preset, scale, folder)
-    lows = _calibration(card, photos)
-    sets = {
-        set_name: weights.load(preset, scale, folder, at)[0] for set_name, at in (card.strengths or {"": 0.0}).items()
-    }
-    quantized = {set_name: quantize(network, lows) for set_name, network in sets.items()}
-    training = card.training | {"calibrated_on": len(lows)}
+    lows = _small(card, photos, CALIBRATION)
+    learned_from = _small(card, photos, LEARNED_FROM, LEARNED_SIDE) if steps else []
+    quantized: dict[str, Network] = {}
+    for set_name, at in (card.strengths or {"": 0.0}).items():
+        network, _ = weights.load(preset, scale, folder, at)
+        quantized[set_name] = quantize(network, lows)
+        if steps:
+            say(f"{name}-x{scale} {set_name}".rstrip() + f" learns for {steps} steps")
+            quantized[set_name] = fine_tune(quantized[set_name], network, learned_from, steps)
+    training = card.training | {"calibrated_on": len(lows), "fine_tuned": steps}
     with tempfile.TemporaryDirectory() as made:
         weights.save_sets(quantized, name, Path(made), training, {}, card.sha256, card.strengths)
         enlarge = Upscaler.from_preset(name, scale, "cpu", Path(made))
@@ -122,7 +133,7 @@ def prune_preset(
     """
     name = weights.name(preset, scale)
     card = weights.read_card(preset, scale, folder)
-    lows = _calibration(card, photos)
+    lows = _small(card, photos, CALIBRATION)
     sets: dict[str, Autoencoder] = {}
     for set_name, at in (card.strengths or {"": 0.0}).items():
         network, _ = weights.load(preset, scale, folder, at)
@@ -158,19 +169,27 @@ def _parent(network: Network, named: dict[str, str], scale: int, folder: Path) -
     return named | {"sha256": card.sha256} if equal else named
 
 
-def _calibration(card: Card, photos: Path) -> list[Tensor]:
-    """Small pictures (1, 3, H, W) in [0, 1] of CALIBRATION photos; compressed ones too where weights are for those.
+def _small(card: Card, photos: Path, count: int, side: int | None = None) -> list[Tensor]:
+    """Small pictures (1, 3, H, W) in [0, 1] of `count` photos; compressed ones too where weights are for those.
 
-    Raises DataError if there is no photo.
+    They are cut to the middle `side` pixels. Raises DataError if there is no photo.
     """
     paths = images.find_images(photos)
     if not paths:
         raise DataError(f"There is no picture in {photos} to look at.")
-    chosen = paths[:: -(-len(paths) // CALIBRATION)]
-    lows = [images.to_tensor(shrink_picture(images.load(path), card.scale)[0].pixels) for path in chosen]
+    chosen = paths[:: -(-len(paths) // count)]
+    lows = [images.to_tensor(_middle(shrink_picture(images.load(path), card.scale)[0].pixels, side)) for path in chosen]
     if card.strengths:
         lows += [Jpeg(REPAIRED_QUALITY, halved=True)(low) for low in lows]
     return lows
+
+
+def _middle(pixels: np.ndarray, side: int | None) -> np.ndarray:
+    h, w = pixels.shape[:2]
+    if side is None:
+        return pixels
+    top, left = max(0, h - side) // 2, max(0, w - side) // 2
+    return pixels[top : top + side, left : left + side].copy()  # so that the rest does not stay in memory
 
 
 def _compared(

@@ -59,19 +59,32 @@ class QuantizedConv2d(RoundedInput):
     @torch.no_grad()
     def take(self, conv: nn.Conv2d, low: float, high: float) -> None:
         """Take over the weights of a convolution whose input lies between `low` and `high`."""
+        self.take_weights(conv)
+        self.take_range(low, high)
+
+    @torch.no_grad()
+    def take_weights(self, conv: nn.Conv2d) -> None:
+        """Take over the weights of a convolution; the input's range stays."""
         assert conv.bias is not None, "all convolutions here have one"
         scale = _weight_scale(conv.weight)
         self.weight.copy_((conv.weight / scale.view(-1, 1, 1, 1)).round().to(torch.int8))
         self.weight_scale.copy_(scale)
         self.bias.copy_(conv.bias)
-        self.take_range(low, high)
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight.float() * self.weight_scale.view(-1, 1, 1, 1)
-        # This changes no value; it is how OpenVINO recognises 8-bit weights.
-        zero = torch.zeros_like(self.weight_scale, dtype=torch.int32)
-        weight = torch.fake_quantize_per_channel_affine(weight, self.weight_scale, zero, 0, -127, 127)
-        return F.conv2d(self.rounded(x), weight, self.bias, self.stride, self.padding)
+        # Rounding changes no value here; it is how OpenVINO recognises 8-bit weights.
+        return self._convolved(x, weight, self.weight_scale, self.bias)
+
+    def of_rounded(self, x: Tensor, conv: nn.Conv2d) -> Tensor:
+        """What this layer would give, had it taken the weights of `conv`. Gradients pass the rounding unchanged."""
+        assert conv.bias is not None, "all convolutions here have one"
+        return self._convolved(x, conv.weight, _weight_scale(conv.weight.detach()), conv.bias)
+
+    def _convolved(self, x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+        zero = torch.zeros_like(scale, dtype=torch.int32)
+        weight = torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, -127, 127)
+        return F.conv2d(self.rounded(x), weight, bias, self.stride, self.padding)
 
 
 class QuantizedMove(RoundedInput):
