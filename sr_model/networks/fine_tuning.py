@@ -18,7 +18,7 @@ WARMUP = 0.1  # of the steps
 
 
 class _Learning(nn.Module):
-    """What a QuantizedConv2d will compute, of float32 weights: gradients pass their rounding as if it were not there."""
+    """What a QuantizedConv2d will compute, of float32 weights; gradients pass as if nothing were rounded."""
 
     def __init__(self, layer: QuantizedConv2d, conv: nn.Conv2d) -> None:
         super().__init__()
