@@ -356,7 +356,10 @@ def test_a_stale_version_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 
 @pytest.mark.parametrize(("preset", "scale"), [e for e in weights.available() if e[0].endswith(presets.INT8)])
 def test_shipped_versions_are_of_the_shipped_weights(preset: str, scale: int) -> None:
-    """Each says which weights it was made of, they are those beside it, and its own numbers agree."""
+    """Each says which weights it was made of, they are those beside it, and its own numbers agree.
+
+    They are theirs, rounded; fine-tuning moves them by a few hundredths.
+    """
     parent, card = weights.load(preset.removesuffix(presets.INT8), scale)
     network, own = weights.load(preset, scale)
     assert own.made_of == card.sha256
@@ -364,4 +367,8 @@ def test_shipped_versions_are_of_the_shipped_weights(preset: str, scale: int) ->
         if isinstance(layer, QuantizedConv2d):
             step = layer.weight_scale.view(-1, 1, 1, 1)
             exact = parent.get_submodule(name).get_parameter("weight")
-            assert ((layer.weight * step - exact).abs() <= 0.5001 * step).all()
+            difference = layer.weight * step - exact
+            if own.training.get("fine_tuned"):
+                assert difference.norm() < 0.1 * exact.norm(), name
+            else:
+                assert (difference.abs() <= 0.5001 * step).all(), name
