@@ -57,8 +57,7 @@ def test_pictures_smaller_than_a_patch_will_do(network: Network, pictures: list[
     """They are continued; none at all is refused."""
     small = [pictures[0][..., :9, :13]]
     quantized = quantize(network, small)
-    assert error(fine_tune(quantized, network, small, steps=30), network, small[0]) < error(
-        quantized, network, small[0]
-    )
+    learned = fine_tune(quantized, network, small, steps=30)
+    assert error(learned, network, small[0]) < error(quantized, network, small[0])
     with pytest.raises(ValueError, match="no picture"):
         fine_tune(quantized, network, [], steps=1)

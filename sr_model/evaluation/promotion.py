@@ -172,7 +172,7 @@ def _parent(network: Network, named: dict[str, str], scale: int, folder: Path) -
 def _small(card: Card, photos: Path, count: int, side: int | None = None) -> list[Tensor]:
     """Small pictures (1, 3, H, W) in [0, 1] of `count` photos; compressed ones too where weights are for those.
 
-    They are cut to the middle `side` pixels. Raises DataError if there is no photo.
+    With `side`, only their middle, at most `side` pixels each way. Raises DataError if there is no photo.
     """
     paths = images.find_images(photos)
     if not paths:
