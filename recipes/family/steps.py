@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recipes.family.pixels import Cuts
-from sr_model.imaging.metrics import LUMA_RANGE
+from sr_model.imaging.metrics import LUMA_RANGE, LUMA_WEIGHTS
 from sr_model.losses.structure import ms_ssim_loss
 from sr_model.networks import Network
 
@@ -22,7 +22,7 @@ DECAY = 0.999  # of the average
 WARMUP = 200  # steps
 DRAWN = 128  # steps whose patches are drawn at once
 LAST = 0.15  # part of a run on clean pictures, at its end, whose loss is the squared error: PSNR measures that
-LUMA = (65.481 / LUMA_RANGE, 128.553 / LUMA_RANGE, 24.966 / LUMA_RANGE)
+LUMA = tuple(weight / LUMA_RANGE for weight in LUMA_WEIGHTS)
 
 
 class Optimizer:

@@ -16,13 +16,14 @@ DEFINITION = (
 MOST_PSNR = 80.0  # dB; infinity would make every mean infinite, and JSON cannot express it
 SSIM_STRIP = 256  # rows
 LUMA_RANGE = 235 - 16
+LUMA_WEIGHTS = (65.481, 128.553, 24.966)  # of red, green and blue in [0, 1]; their sum is LUMA_RANGE
 
 
 def luma(x: Tensor) -> Tensor:
     """Y of ITU-R BT.601, studio range: (N, 3, H, W) RGB in [0, 1] -> (N, 1, H, W) float64 in [16, 235]."""
     precision = torch.float32 if x.device.type == "mps" else torch.float64  # Apple's GPUs have no float64
-    red, green, blue = (x[:, i : i + 1].to(precision) for i in range(3))
-    return 16 + 65.481 * red + 128.553 * green + 24.966 * blue
+    red, green, blue = (weight * x[:, i : i + 1].to(precision) for i, weight in enumerate(LUMA_WEIGHTS))
+    return 16 + red + green + blue
 
 
 def psnr(x: Tensor, y: Tensor, data_range: float = 255.0) -> float:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sr_model.errors import ConfigError
-from sr_model.imaging.metrics import LUMA_RANGE, luma
+from sr_model.imaging.metrics import LUMA_RANGE, LUMA_WEIGHTS
 from sr_model.losses import discriminator, features, structure
 
 
@@ -18,7 +18,9 @@ def luma_l1(prediction: Tensor, target: Tensor) -> Tensor:
 
     The eye, and PSNR as the field reports it, judge by brightness; this loss ignores colour.
     """
-    return F.l1_loss(luma(prediction), luma(target)).float() / LUMA_RANGE
+    difference = prediction - target  # luma's own float64 costs a tenth of a training step, and nothing needs it here
+    red, green, blue = (weight / LUMA_RANGE * difference[:, i] for i, weight in enumerate(LUMA_WEIGHTS))
+    return (red + green + blue).abs().mean()
 
 
 # Functions of (prediction, target), (N, 3, H, W) in [0, 1], that give a scalar and tie each pixel to the truth.
