@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from sr_model.imaging.resampling import bicubic, enlarge
+from sr_model.imaging.resampling import bicubic, bicubic_times, enlarge
 from sr_model.networks import build, presets
 from sr_model.networks.autoencoder import AutoencoderConfig
-from sr_model.networks.base import SCALES
+from sr_model.networks.base import SCALES, BicubicPlus
 from tests.conftest import tiny_model
 
 
@@ -14,6 +14,21 @@ def test_any_size_is_enlarged_by_the_scale(scale: int, h: int, w: int) -> None:
     """The output is scale times larger on each side, from one pixel up and for odd sizes."""
     y = tiny_model(scale)(torch.rand(2, 3, h, w))
     assert y.shape == (2, 3, scale * h, scale * w)
+
+
+@pytest.mark.parametrize("preset", ["nano", "base"])
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize(("h", "w"), [(1, 1), (2, 3), (17, 16)])
+def test_the_sum_in_one_pass_is_bicubic_plus_the_shuffled_detail(preset: str, scale: int, h: int, w: int) -> None:
+    """What is differentiated is put together by a pixel shuffle, everything else on a CPU by a faster sum."""
+    network = build(presets.config(preset, scale))
+    assert isinstance(network, BicubicPlus)
+    x = torch.rand(2, 3, h, w)
+    y = torch.rand(2, 3 * scale**2, h + h % 2, w + w % 2)
+    enlarged = bicubic_times(x, scale)
+    expected = enlarged + network.detail(y, x)
+    assert torch.equal(network.train().finish(y, x, enlarged), expected)
+    assert torch.equal(network.finish(y.requires_grad_(), x, enlarged), expected)
 
 
 @pytest.mark.parametrize("preset", ["nano", "base"])

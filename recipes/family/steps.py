@@ -182,7 +182,7 @@ class Trainer:
         for parameter in self.optimizer.parameters:
             parameter.grad = None
         with torch.autocast(low.device.type, torch.bfloat16, cache_enabled=False):
-            added = self.network.body(low)
+            added = F.pixel_shuffle(self.network.body(low), self.network.scale)
         loss = self._loss(self.enlarging @ low @ self.enlarging.T + added.float(), high)
         loss.backward()
         self.optimizer.step()

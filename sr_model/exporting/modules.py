@@ -27,8 +27,10 @@ class Body(Whole):
     """The same in and out, without what `Network.finish` does: for networks that add to bicubic, only their part."""
 
     def forward(self, x: Tensor) -> Tensor:
+        y = self.network.body(self.network.prepare(x))
+        if isinstance(self.network, BicubicPlus):
+            return self.network.detail(y, x)
         h, w = x.shape[-2:]
-        y: Tensor = self.network.body(self.network.prepare(x))
         return y[..., : h * self.network.scale, : w * self.network.scale]
 
 

@@ -1,7 +1,10 @@
 """The geometric self-ensemble: a better result from eight passes."""
 
+import math
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from sr_model.inference.engines import Engine
 
@@ -20,13 +23,15 @@ class SelfEnsemble:
 
     def __call__(self, x: Tensor) -> Tensor:
         total: Tensor | None = None
+        packed = 1  # pixels of a side that bodies put into the channels of one
         for turns in range(4):
             for mirrored in (False, True):
                 y = self.engine(_turned(x, turns, mirrored).contiguous())
-                y = _turned_back(y, turns, mirrored)
+                packed = math.isqrt(y.shape[1] // 3)
+                y = _turned_back(F.pixel_shuffle(y, packed), turns, mirrored)
                 total = y.clone() if total is None else total.add_(y)
         assert total is not None, "there are eight of them"
-        return total / 8
+        return F.pixel_unshuffle(total / 8, packed)
 
     def release(self) -> None:
         self.engine.release()

@@ -43,7 +43,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The three tensors of `Encoder` -> (N, 3, scale * H, scale * W), the detail that bicubic misses."""
+    """The three tensors of `Encoder` -> (N, 3 * scale**2, H, W), the detail that bicubic misses."""
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
@@ -51,7 +51,8 @@ class Decoder(nn.Module):
         tail = conv3x3(config.width, 3 * config.scale**2)
         self.up = nn.Sequential(up, nn.PixelShuffle(2))
         self.blocks = nn.Sequential(*(ResidualBlock(config.width) for _ in range(config.decoder_blocks)))
-        self.tail = nn.Sequential(tail, nn.PixelShuffle(config.scale))
+        self.tail = nn.Sequential(tail)  # a sequence, as the files of weights name it
+        self.shuffle = nn.PixelShuffle(config.scale)  # of what `forward` returns, where the whole is put together
         # The latent's path starts near zero, so the network starts as bicubic: with torch's default initialisation the
         # coarse features drown the skip path and training lags by a whole dB.
         for conv in (up, tail):
@@ -66,7 +67,8 @@ class Decoder(nn.Module):
 class Autoencoder(BicubicPlus):
     """Residual blocks at full resolution, and between them a latent of residual blocks at half resolution."""
 
-    float_modules = ("decoder.tail",)  # in 8 bits it would lose 0.05 dB, as its input has a wide range
+    # In 8 bits the tail would lose 0.05 dB, as its input has a wide range; the shuffle is of the result.
+    float_modules = ("decoder.tail", "decoder.shuffle")
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__(config, Encoder(config), Decoder(config))

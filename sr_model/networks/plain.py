@@ -62,7 +62,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The two tensors of `Encoder` -> (N, 3, scale * H, scale * W), the detail that bicubic misses."""
+    """The two tensors of `Encoder` -> (N, 3 * scale**2, H, W), the detail that bicubic misses."""
 
     def __init__(self, config: PlainConfig) -> None:
         super().__init__()
@@ -71,7 +71,8 @@ class Decoder(nn.Module):
         self.up = nn.Sequential(up, nn.ReLU(), Doubled())
         self.join = passing_conv3x3(config.width)
         self.layers = _layers(config.width, config.decoder_layers)
-        self.tail = nn.Sequential(tail, nn.PixelShuffle(config.scale))
+        self.tail = nn.Sequential(tail)  # a sequence, as the files of weights name it
+        self.shuffle = nn.PixelShuffle(config.scale)  # of what `forward` returns, where the whole is put together
         # The latent's path starts near zero, so the network starts as bicubic, as in `autoencoder`.
         for conv in (up, tail):
             nn.init.normal_(conv.weight, std=1e-3)
@@ -92,7 +93,7 @@ class PlainAutoencoder(BicubicPlus):
     and writes bytes.
     """
 
-    float_modules = ("decoder.tail.1",)  # the shuffle of the result
+    float_modules = ("decoder.shuffle",)  # of the result
 
     def __init__(self, config: PlainConfig) -> None:
         super().__init__(config, Encoder(config), Decoder(config))
