@@ -5,6 +5,7 @@ Every figure comes from a json in weights/, where `python -m sr_model evaluate -
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from sr_model.models import weights
@@ -24,10 +25,10 @@ def table() -> str:
     cards = [weights.read_card(preset, scale) for preset, scale in weights.available()]
     for scale in sorted({card.scale for card in cards}, key=lambda scale: (scale == 1, scale)):
         here = [card for card in cards if card.scale == scale]
-        lines.append(f"| x{scale} | bicubic | - | - | {' | '.join(cell(here[0], s, 'bicubic_') for s in SETS)} |")
+        lines.append(f"| x{scale} | bicubic | - | - | {' | '.join(cell(here, s, 'bicubic_') for s in SETS)} |")
         lines += [
-            f"| x{scale} | {card.preset} | {parameters(card)} | {card.training['hours']:.1f} h "
-            f"| {' | '.join(cell(card, s) for s in SETS)} |"
+            f"| x{scale} | {card.preset} | {parameters(card)} | {duration(card)} "
+            f"| {' | '.join(cell([card], s) for s in SETS)} |"
             for card in here
         ]
     return "\n".join(lines)
@@ -38,12 +39,19 @@ def parameters(card: weights.Card) -> str:
     return f"{card.parameters / 1e6:.2f} M" if card.parameters >= 1e6 else f"{card.parameters / 1000:.0f} K"
 
 
-def cell(card: weights.Card, name: str, prefix: str = "") -> str:
-    """`psnr / ssim`, or a dash where it was not measured."""
-    if name not in card.metrics:
-        return "-"
-    figures = card.metrics[name]
-    return f"{figures[f'{prefix}psnr']:.2f} / {figures[f'{prefix}ssim']:.4f}"
+def duration(card: weights.Card) -> str:
+    """How long it was trained, in hours or minutes."""
+    hours = card.training["hours"]
+    return f"{hours:.1f} h" if hours >= 0.1 else f"{60 * hours:.0f} min"
+
+
+def cell(cards: Sequence[weights.Card], name: str, prefix: str = "") -> str:
+    """`psnr / ssim` of the first card that has them, or a dash where they were not measured."""
+    for card in cards:
+        figures = card.metrics.get(name, {})
+        if f"{prefix}psnr" in figures:
+            return f"{figures[f'{prefix}psnr']:.2f} / {figures[f'{prefix}ssim']:.4f}"
+    return "-"
 
 
 def main() -> int:
