@@ -51,7 +51,8 @@ def mix(parent: str, runs: Sequence[Path], target: Path, folder: Path) -> Card:
         architecture=cards[0].architecture,
         training={
             "sets": {name: count for card in cards[1:] for name, count in card.training.get("sets", {}).items()},
-            "hours": round(hours[0] + sum(hour - hours[0] for hour in hours[1:]), 2),
+            # The parent's count once; it may have been trained on since the runs began with it.
+            "hours": round(hours[0] + sum(max(0.0, hour - hours[0]) for hour in hours[1:]), 2),
             "steps": max(int(card.training.get("steps", 0)) for card in cards[1:]),
             PARENT: {"name": weights.name(parent, scale), "sha256": cards[0].sha256},
             **{
