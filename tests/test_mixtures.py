@@ -33,6 +33,12 @@ def test_each_set_is_exactly_itself_at_its_strength(runs: list[Path], tmp_path: 
     assert all(torch.allclose(between[key], (states[1][key] + states[2][key]) / 2) for key in between)
 
 
+def test_a_parent_that_was_trained_on_since_does_not_take_hours_away(runs: list[Path], tmp_path: Path) -> None:
+    """Runs that began before that have fewer hours than the parent has now."""
+    weights.save(tiny_model(), "base", tmp_path / "weights", {"hours": 9.0}, {})
+    assert mix("base", runs, tmp_path / "out", tmp_path / "weights").training["hours"] == 9.0
+
+
 def test_what_cannot_be_mixed_is_refused(runs: list[Path], tmp_path: Path) -> None:
     """Two runs on the same degradation, other networks, folders without weights, each in a sentence."""
     with pytest.raises(ConfigError, match="degradation of its own"):
