@@ -263,7 +263,7 @@ def _about(upscalers: Upscalers) -> tuple[gr.Markdown, gr.Markdown]:
     preset, scale = upscalers.default
     with gr.Row(elem_id="sr-about"):
         gr.HTML(words.block("how", "how_1", "how_2", "how_3"))
-        gr.HTML(words.block("limits", "limits_1", "limits_2", **texts.LIMITS))
+        gr.HTML(words.block("limits", "limits_1", "limits_2", "limits_3", **texts.LIMITS))
         gr.HTML(words.block("privacy", "privacy_1"))
         program = gr.Markdown(texts.api(preset, scale), elem_id="sr-program")
         space = os.environ.get("SPACE_ID")
