@@ -54,9 +54,19 @@ def test_another_run_is_told_from_the_same_one_gone_on() -> None:
 
 def test_a_card_tells_no_path() -> None:
     """What is published is what was learned, not where on somebody's machine."""
-    text = json.dumps(TrainConfig(data=("/here",), val_data="/here", init="/here", run_dir="/here").for_card())
+    names = ("val_data", "low_dir", "high_dir", "init", "run_dir", "teacher_cache")
+    paths: dict[str, Any] = dict.fromkeys(names, "/here")
+    config = TrainConfig(data=("/here",), teacher="/here/large-x2.safetensors", **paths)
+    text = json.dumps(config.for_card())
     assert "/here" not in text
     assert json.loads(text)["batch_size"] == 8
+    assert json.loads(text)["teacher"] == "large-x2.safetensors"
+
+
+def test_a_card_names_a_teacher_of_the_hub_in_full() -> None:
+    """Anyone can find it there; a preset has no folder to leave out."""
+    for name in ("hf://owner/name@main", "large"):
+        assert TrainConfig(teacher=name).for_card()["teacher"] == name
 
 
 @pytest.mark.parametrize(

@@ -237,8 +237,11 @@ class TrainConfig:
                 )
 
     def for_card(self) -> dict[str, Any]:
-        """The settings that belong on the model card, as json."""
-        return {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name not in _NOT_ON_THE_CARD}
+        """The settings that belong on the model card, as json: of a teacher, the name without its folder."""
+        card = {f.name: _plain(getattr(self, f.name)) for f in fields(self) if f.name not in _NOT_ON_THE_CARD}
+        if self.teacher and not self.teacher.startswith(hub.PREFIX):
+            card["teacher"] = Path(self.teacher).name
+        return card
 
 
 def _plain(value: Any) -> Any:
