@@ -1,10 +1,10 @@
 """Quality against time, beside the published networks: `python -m benchmarks.frontier --write`.
 
 Measures in one run, by OpenVINO on the CPU, how long every preset takes for a result of 1280x720, from 8-bit to 8-bit
-pixels, and how long plain stacks of convolutions take that have the shapes of the published networks. Their weights
-are random, as time does not depend on them; what the networks reach is in benchmarks/published.csv. A network whose
-shape is no plain stack is given the time that the fastest of the stacks would take for its multiply-adds: it takes
-more. --write puts the table into the README and draws docs/frontier.png; without it the table is printed.
+pixels, and how long the networks of benchmarks/shapes take, in float32 and without what comes before and after. Their
+weights are random, as time does not depend on them; what the published ones reach is in benchmarks/published.csv. A
+network that is not among the shapes is given the time that the fastest of them would take for its multiply-adds: it
+takes more. --write puts the table into the README and draws docs/frontier.png; without it the table is printed.
 """
 
 import argparse
@@ -16,24 +16,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import openvino
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from torch import Tensor, nn
 
+from benchmarks.shapes import SHAPES
 from sr_model.benchmark.plot import COLOURS
 from sr_model.figures.drawing import INK, QUIET, own_settings
 from sr_model.imaging.images import Picture
-from sr_model.inference.devices import limit_threads
-from sr_model.inference.engines import OpenVinoEngine
+from sr_model.inference.devices import available_cpus, limit_threads
+from sr_model.inference.engines import to_openvino
 from sr_model.inference.upscaler import Upscaler
 from sr_model.models import weights
-from sr_model.networks.autoencoder import AutoencoderConfig
-from sr_model.networks.base import Network
-from sr_model.networks.layers import conv3x3
 from sr_model.networks.presets import INT8
 from sr_model.system.files import between_marks
 
@@ -51,10 +51,9 @@ class Published:
 
     name: str
     scale: int
+    parameters: int | None
     gmac: float | None  # for a result of 1280x720
     set5: float  # dB
-    depth: int | None  # 3x3 convolutions between the first and the last, where it is a plain stack
-    width: int | None  # their channels
 
 
 @dataclass(frozen=True)
@@ -69,57 +68,34 @@ class Point:
     measured: bool = True  # else `seconds` is the least that it can take
 
 
-class Stack(Network):
-    """3x3 convolutions, each followed by a ReLU, and a pixel shuffle: what ECBSR and ETDS are once they are folded."""
-
-    stride = 1
-
-    def __init__(self, scale: int, depth: int, width: int) -> None:
-        super().__init__(AutoencoderConfig(scale, width, width, 0, 0, 0))
-        inner = [layer for _ in range(depth) for layer in (conv3x3(width, width), nn.ReLU())]
-        tail = conv3x3(width, 3 * scale**2)
-        self.layers = nn.Sequential(conv3x3(3, width), nn.ReLU(), *inner, tail, nn.PixelShuffle(scale))
-        self.depth, self.width = depth, width
-
-    @property
-    def receptive_field(self) -> int:
-        return self.depth + 2
-
-    @property
-    def features(self) -> int:
-        return max(self.width, 3 * self.scale**2)
-
-    def latent(self, x: Tensor) -> Tensor:
-        return x
-
-    def prepare(self, x: Tensor) -> Tensor:
-        return x
-
-    def body(self, x: Tensor) -> Tensor:
-        y: Tensor = self.layers(x)
-        return y
-
-    def finish(self, y: Tensor, x: Tensor, enlarged: Tensor) -> Tensor:
-        return y
-
-
 def published(scale: int) -> list[Published]:
     """Those of a scale."""
-
-    def number(text: str) -> float | None:
-        return float(text) if text else None
-
-    def whole(text: str) -> int | None:
-        return int(text) if text else None
 
     with PUBLISHED.open(newline="") as file:
         return [
             Published(
-                row["network"], scale, number(row["gmac"]), float(row["set5"]), whole(row["depth"]), whole(row["width"])
+                row["network"],
+                scale,
+                int(row["parameters"]) if row["parameters"] else None,
+                float(row["gmac"]) if row["gmac"] else None,
+                float(row["set5"]),
             )
             for row in csv.DictReader(file)
             if int(row["scale"]) == scale
         ]
+
+
+def compiled(network: nn.Module, x: Tensor) -> Callable[[], Any]:
+    """A call that runs a network, (N, 3, H, W) -> (N, 3, H', W'), on `x`, for whose size alone it is compiled."""
+    model = to_openvino(network.eval(), x)
+    model.reshape(list(x.shape))
+    settings = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": available_cpus(),
+    }
+    request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+    return partial(request.infer, [x.numpy()], share_inputs=True)
 
 
 def fastest(jobs: dict[str, Callable[[], object]], runs: int) -> dict[str, float]:
@@ -135,15 +111,14 @@ def fastest(jobs: dict[str, Callable[[], object]], runs: int) -> dict[str, float
 
 def measure(scale: int, runs: int) -> list[Point]:
     """All points of a scale, the fastest first."""
-    theirs = published(scale)
-    shapes = {(p.depth, p.width) for p in theirs if p.depth and p.width}
     h, w = -(-HEIGHT // scale), -(-WIDTH // scale)
     pixels = np.random.default_rng(0).integers(0, 256, (h, w, 3), dtype=np.uint8)
-    x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 255
-    jobs: dict[str, Callable[[], object]] = {}
-    for depth, width in sorted(shapes):
-        jobs[f"{depth},{width}"] = partial(OpenVinoEngine(Stack(scale, depth, width)), x)
-    ours = [name for name, s in weights.available() if s == scale and name.removesuffix("-int8") in OURS]
+    x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float().contiguous() / 255
+    theirs = published(scale)
+    ours = [name for name, s in weights.available() if s == scale and name.removesuffix(INT8) in OURS]
+    jobs: dict[str, Callable[[], object]] = {
+        p.name: compiled(SHAPES[p.name](scale), x) for p in theirs if p.name in SHAPES
+    }
     for name in ours:
         jobs[name] = partial(Upscaler.from_preset(name, scale, "cpu"), Picture(pixels))
     seconds = fastest(jobs, runs)
@@ -152,11 +127,10 @@ def measure(scale: int, runs: int) -> list[Point]:
         Point(name, scale, seconds[name], weights.read_card(name, scale).metrics["Set5"]["psnr"], ours=True)
         for name in ours
     ]
-    plain = [p for p in theirs if p.depth and p.width]
-    rate = max(p.gmac / seconds[f"{p.depth},{p.width}"] for p in plain if p.gmac)
+    rate = max(p.gmac / seconds[p.name] for p in theirs if p.gmac and p.name in seconds)
     for p in theirs:
-        if p.depth and p.width:
-            points.append(Point(p.name, scale, seconds[f"{p.depth},{p.width}"], p.set5, ours=False))
+        if p.name in seconds:
+            points.append(Point(p.name, scale, seconds[p.name], p.set5, ours=False))
         elif p.gmac:
             points.append(Point(p.name, scale, p.gmac / rate, p.set5, ours=False, measured=False))
     return sorted(points, key=lambda point: point.seconds)
@@ -248,7 +222,7 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="put the table into the README and draw docs/frontier.png")
     options = parser.parse_args()
     limit_threads()
-    have = {scale for name, scale in weights.available() if name.removesuffix("-int8") in OURS}
+    have = {scale for name, scale in weights.available() if name.removesuffix(INT8) in OURS}
     points = [point for scale in SCALES if scale in have for point in measure(scale, options.runs)]
     if options.write:
         README.write_text(between_marks(README.read_text(), BEGIN, END, section(points)))

@@ -1,27 +1,38 @@
 import pytest
+import torch
 
-from benchmarks.frontier import SCALES, Point, Published, Stack, beaten, published, section
+from benchmarks.frontier import SCALES, Point, beaten, compiled, published, section
+from benchmarks.shapes import SHAPES
 from sr_model.networks.layers import parameter_count
 
-PARAMETERS = {"ecbsr/M4C16": 11_548, "etds/M6C32": 60_008, "etds/M7C48": 152_184}  # at x2, activations' included
+CASES = [(p.name, scale) for scale in SCALES for p in published(scale) if p.name in SHAPES]
 
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_published_figures_are_plausible(scale: int) -> None:
-    """Every network is above bicubic and below the best there is; plain stacks have both of their numbers."""
+    """Every network is above bicubic and below the best there is, and has its name once."""
     found = published(scale)
     assert len({p.name for p in found}) == len(found) > 20
-    assert all(28 < p.set5 < 39 and p.scale == scale and (p.depth is None) == (p.width is None) for p in found)
+    assert all(28 < p.set5 < 39 and p.scale == scale for p in found)
 
 
-def test_stacks_have_the_published_shapes() -> None:
-    """Parameters are the published ones, but for those of their activations: less than 1 %."""
-    by_name: dict[str, Published] = {p.name: p for p in published(2)}
-    for name, expected in PARAMETERS.items():
-        depth, width = by_name[name].depth, by_name[name].width
-        assert depth is not None
-        assert width is not None
-        assert parameter_count(Stack(2, depth, width)) == pytest.approx(expected, rel=0.01)
+@pytest.mark.parametrize(("name", "scale"), CASES)
+def test_a_shape_has_the_published_number_of_parameters(name: str, scale: int) -> None:
+    (row,) = (p for p in published(scale) if p.name == name)
+    assert parameter_count(SHAPES[name](scale)) == row.parameters
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_shape_enlarges_and_openvino_computes_what_torch_does(name: str) -> None:
+    """At the first scale it is published for, on sides that no stride divides."""
+    scale = next(scale for case, scale in CASES if case == name)
+    torch.manual_seed(0)
+    network, x = SHAPES[name](scale).eval(), torch.rand(1, 3, 90, 107)
+    with torch.inference_mode():
+        expected = network(x)
+    assert expected.shape == (1, 3, 90 * scale, 107 * scale)
+    (result,) = compiled(network, x)().values()
+    torch.testing.assert_close(torch.from_numpy(result), expected, atol=1e-3, rtol=1e-3)
 
 
 def test_beaten_is_slower_and_no_better_at_the_same_scale() -> None:
