@@ -6,6 +6,20 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Repeated(nn.Module):
+    """Each colour as often as a pixel shuffle wants it: `repeat_interleave`, but OpenVINO adds it without copies."""
+
+    weight: Tensor
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.register_buffer("weight", torch.eye(3).repeat_interleave(scale**2, dim=0)[:, :, None, None].contiguous())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight)
 
 
 class ECBSR(nn.Module):
@@ -20,11 +34,11 @@ class ECBSR(nn.Module):
             *inner,
             nn.Conv2d(width, 3 * scale**2, 3, padding=1),
         )
+        self.repeated = Repeated(scale)
         self.shuffle = nn.PixelShuffle(scale)
-        self.scale = scale
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.shuffle(self.layers(x) + x.repeat_interleave(self.scale**2, dim=1))
+        y: Tensor = self.shuffle(self.layers(x) + self.repeated(x))
         return y
 
 
