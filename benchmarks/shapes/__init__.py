@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from benchmarks.shapes import plain, stacks
+from benchmarks.shapes import attending, plain, stacks
 
 # By the name in benchmarks/published.csv, what builds a network for a scale: (N, 3, H, W) -> (N, 3, s * H, s * W)
-SHAPES: dict[str, Callable[[int], nn.Module]] = {**stacks.SHAPES, **plain.SHAPES}
+SHAPES: dict[str, Callable[[int], nn.Module]] = {**stacks.SHAPES, **plain.SHAPES, **attending.SHAPES}
