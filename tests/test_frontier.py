@@ -22,6 +22,7 @@ def test_a_shape_has_the_published_number_of_parameters(name: str, scale: int) -
     assert parameter_count(SHAPES[name](scale)) == row.parameters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_shape_enlarges_and_openvino_computes_what_torch_does(name: str) -> None:
     """At the first scale it is published for, on sides that no stride divides."""

@@ -3,52 +3,23 @@
 from collections.abc import Callable, Sequence
 from functools import reduce
 from itertools import pairwise
-from math import sqrt
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-MEAN = (0.4488, 0.4371, 0.4040)  # of the colours of DIV2K
-
-
-def depthwise(width: int, kernel: int = 3, dilation: int = 1, bias: bool = True) -> nn.Conv2d:
-    padding = kernel // 2 * dilation
-    return nn.Conv2d(width, width, kernel, padding=padding, dilation=dilation, groups=width, bias=bias)
-
-
-def blueprint(a: int, b: int, stride: int = 1, reflect: bool = False, bias: bool = False) -> nn.Sequential:
-    """Haase and Amthor 2020: a 1x1 convolution, with a bias if `bias`, before a depthwise one."""
-    across = nn.Conv2d(b, b, 3, stride, padding=1, groups=b, padding_mode="reflect" if reflect else "zeros")
-    return nn.Sequential(nn.Conv2d(a, b, 1, bias=bias), across)
-
-
-def enlarging(width: int, scale: int, kernel: int = 3, bias: bool = True) -> nn.Sequential:
-    convolution = nn.Conv2d(width, 3 * scale**2, kernel, padding=kernel // 2, bias=bias)
-    return nn.Sequential(convolution, nn.PixelShuffle(scale))
-
-
-def unit(x: Tensor) -> Tensor:
-    """F.normalize over the channels, written so that OpenVINO makes one operation of it."""
-    return x / x.square().sum(1, keepdim=True).clamp_min(1e-24).sqrt()
-
-
-def largest(x: Tensor, h: int, w: int) -> Tensor:
-    """F.adaptive_max_pool2d, by a plain pooling where that is the same."""
-    kernel = [n // m if n % m == 0 else 1 for n, m in zip(map(int, x.shape[-2:]), (h, w), strict=True)]
-    x = F.max_pool2d(x, kernel)
-    return x if tuple(x.shape[-2:]) == (h, w) else F.adaptive_max_pool2d(x, (h, w))
-
-
-def bilinear(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
-
-
-class Added(nn.Sequential):
-    """x + f(x)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) + x
+from benchmarks.shapes.parts import (
+    Added,
+    Centred,
+    PixelNorm,
+    Repeated,
+    bilinear,
+    blueprint,
+    depthwise,
+    enlarging,
+    max_pooled,
+    unit,
+)
 
 
 class Times(nn.Sequential):
@@ -69,38 +40,11 @@ class Scaled(nn.Module):
         return x * self.factor
 
 
-class Repeated(nn.Module):
+class FourTimes(nn.Module):
     """The picture four times, as BSRN and its kin take it."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([x] * 4, 1)
-
-
-class PixelNorm(nn.LayerNorm):
-    """Over the channels of each pixel, written so that OpenVINO finds an operation for it and reorders nothing."""
-
-    def reset_parameters(self) -> None:
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter)
-
-    def forward(self, x: Tensor) -> Tensor:
-        weight, bias = (p.view(-1, 1, 1) for p in (self.weight * sqrt(len(self.weight)), self.bias))
-        x = x - x.mean(1, keepdim=True)
-        return x / (x.square().sum(1, keepdim=True) + self.eps * len(self.weight)).sqrt() * weight + bias
-
-
-class Centred(nn.Module):
-    """A network of pictures less the mean colour."""
-
-    mean: Tensor
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.network(x - self.mean) + self.mean
 
 
 class Fused(nn.Module):
@@ -249,7 +193,7 @@ class ContextGate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h, w = (int(n) for n in x.shape[-2:])
         y = self.squeeze(unit(x))
-        maxima = self.around(largest(y, h // 8, w // 8))
+        maxima = self.around(max_pooled(y, 8))
         context = self.weights[0](maxima) + self.weights[1](y.var((-2, -1), keepdim=True))
         gate = F.interpolate(F.gelu(self.mix(context)), (h, w), mode="nearest")
         return self.expand(y * gate) + x
@@ -411,7 +355,7 @@ def lkdn_s(scale: int) -> nn.Module:
         attention = Times(nn.Conv2d(42, 42, 1), depthwise(42, 5), depthwise(42, 5, 3))
         return Added(Distilled(42, 21, stages, blueprint(42, 21)), attention, nn.Conv2d(42, 42, 1), PixelNorm(42))
 
-    head = nn.Sequential(Repeated(), blueprint(12, 42))
+    head = nn.Sequential(FourTimes(), blueprint(12, 42))
     fuse = nn.Sequential(nn.Conv2d(5 * 42, 42, 1), nn.GELU(), blueprint(42, 42))
     return Fused(head, [block() for _ in range(5)], fuse, enlarging(42, scale))
 
@@ -429,7 +373,7 @@ def bsrn_s(scale: int) -> nn.Module:
         return Added(Distilled(48, 24, stages, separable(48, 24)), gate, Scaled(48), nn.Conv2d(48, 48, 1))
 
     fuse = nn.Sequential(nn.Conv2d(5 * 48, 48, 1), nn.GELU(), separable(48, 48))
-    head = nn.Sequential(Repeated(), separable(12, 48))
+    head = nn.Sequential(FourTimes(), separable(12, 48))
     return Fused(head, [block() for _ in range(5)], fuse, enlarging(48, scale))
 
 
@@ -514,10 +458,10 @@ class PFDNLite(nn.Module):
         head, tail = (nn.Conv2d(a, b, 3, padding=1) for a, b in ((3, width), (width, 3 * scale**2)))
         self.layers = nn.Sequential(head, *blocks, tail)
         self.shuffle = nn.PixelShuffle(scale)
-        self.repeats = scale**2
+        self.repeated = Repeated(scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.shuffle(self.layers(x) + x.repeat_interleave(self.repeats, dim=1))
+        return self.shuffle(self.layers(x) + self.repeated(x))
 
 
 class Separated(nn.Module):

@@ -8,20 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.shapes.stacks import Repeated
+from benchmarks.shapes.parts import Added, Repeated, enlarging
 from sr_model.networks.layers import conv3x3
-
-
-def to_pixels(width: int, scale: int) -> nn.Sequential:
-    """The usual end: `width` channels to three colours, `scale` times as large."""
-    return nn.Sequential(conv3x3(width, 3 * scale**2), nn.PixelShuffle(scale))
-
-
-class Skip(nn.Sequential):
-    """Adds what went in to what comes out."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + super().forward(x)
 
 
 class OnFirst(nn.Module):
@@ -88,7 +76,7 @@ def plain_usr(
     for outer, inner in reversed(list(pairwise(widths))):
         body = nn.Sequential(block(outer), OnFirst(inner, outer - inner, body), block(outer))
     width = widths[0]
-    return nn.Sequential(conv3x3(3, width + 3), OnFirst(width, 3, body), to_pixels(width + 3, scale))
+    return nn.Sequential(conv3x3(3, width + 3), OnFirst(width, 3, body), enlarging(width + 3, scale))
 
 
 def small_plain_usr(scale: int, widths: list[int]) -> nn.Sequential:
@@ -190,13 +178,13 @@ class DistillationChain(nn.Module):
 
 def imdn(scale: int) -> nn.Sequential:
     """IMDN (Hui et al. 2019)."""
-    return nn.Sequential(conv3x3(3, 64), Skip(DistillationChain(64)), to_pixels(64, scale))
+    return nn.Sequential(conv3x3(3, 64), Added(DistillationChain(64)), enlarging(64, scale))
 
 
 def imdn_rtc(scale: int) -> nn.Sequential:
     """IMDN-RTC (Hui et al. 2021), IMDN made small for a contest in video calls."""
     blocks = [Distillation(12, nn.Identity()) for _ in range(5)]
-    return nn.Sequential(conv3x3(3, 12), Skip(*blocks, nn.Conv2d(12, 12, kernel_size=1)), to_pixels(12, scale))
+    return nn.Sequential(conv3x3(3, 12), Added(*blocks, nn.Conv2d(12, 12, kernel_size=1)), enlarging(12, scale))
 
 
 class XLSR(nn.Module):
@@ -259,7 +247,7 @@ class Cascade(nn.Module):
 def grouped_residual() -> nn.Sequential:
     """CARN-M's residual block: two convolutions of four groups and one of single pixels."""
     layers = [layer for _ in range(2) for layer in (nn.Conv2d(64, 64, kernel_size=3, padding=1, groups=4), nn.ReLU())]
-    return nn.Sequential(Skip(*layers, nn.Conv2d(64, 64, kernel_size=1)), nn.ReLU())
+    return nn.Sequential(Added(*layers, nn.Conv2d(64, 64, kernel_size=1)), nn.ReLU())
 
 
 def carn_m(scale: int) -> nn.Sequential:

@@ -6,20 +6,8 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-
-class Repeated(nn.Module):
-    """Each colour as often as a pixel shuffle wants it: `repeat_interleave`, but OpenVINO adds it without copies."""
-
-    weight: Tensor
-
-    def __init__(self, scale: int) -> None:
-        super().__init__()
-        self.register_buffer("weight", torch.eye(3).repeat_interleave(scale**2, dim=0)[:, :, None, None].contiguous())
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight)
+from benchmarks.shapes.parts import Repeated
 
 
 class ECBSR(nn.Module):

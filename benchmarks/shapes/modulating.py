@@ -1,0 +1,434 @@
+"""Networks that modulate or gate their features by what they pool from them, as SAFMN and its heirs do."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks.shapes.parts import Added, Centred, PixelNorm, blueprint, conv, enlarging, max_pooled, unit
+
+
+def local_variance(x: Tensor, size: tuple[int, int], stride: tuple[int, int]) -> Tensor:
+    """The unbiased variance of each window, from the means of values and of squares."""
+    n = size[0] * size[1]
+    mean = F.avg_pool2d(x, size, stride)
+    y: Tensor = (F.avg_pool2d(x * x, size, stride) - mean * mean) * (n / (n - 1))
+    return y
+
+
+class Network(nn.Module):
+    """A convolution, a body and a pixel shuffle; the body's input or the picture, enlarged, may be added."""
+
+    def __init__(self, dim: int, body: nn.Module, scale: int, bias: bool = True, enlarged: bool = False) -> None:
+        super().__init__()
+        self.first = conv(3, dim, 3, bias=bias)
+        self.body = body
+        self.last = enlarging(dim, scale, bias=bias)
+        self.scale, self.enlarged = scale, enlarged
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.last(self.body(self.first(x)))
+        return y + F.interpolate(x, scale_factor=float(self.scale), mode="bilinear") if self.enlarged else y
+
+
+class SAFM(nn.Module):
+    """Spatially-adaptive feature modulation (SAFMN, Sun et al. 2023), of four parts of the channels."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.depthwise = nn.ModuleList(conv(dim // 4, dim // 4, 3, groups=dim // 4) for _ in range(4))
+        self.mix = nn.Sequential(conv(dim, dim), nn.GELU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = (int(x.shape[2]), int(x.shape[3]))
+        first, *parts = x.chunk(4, dim=1)
+        levels = [self.depthwise[0](first)]
+        for i, part in enumerate(parts, 1):
+            levels.append(F.interpolate(self.depthwise[i](max_pooled(part, 2**i)), size=size))
+        y: Tensor = self.mix(torch.cat(levels, dim=1)) * x
+        return y
+
+
+def safmn_deep15(scale: int) -> nn.Module:
+    """SAFMN_Deep15, MDAP's entry to NTIRE 2026 (Efficient Super-Resolution)."""
+
+    def block(dim: int) -> nn.Module:
+        mlp = nn.Sequential(conv(dim, 2 * dim), nn.GELU(), conv(2 * dim, dim))
+        return nn.Sequential(
+            Added(nn.GroupNorm(1, dim), SAFM(dim)),
+            Added(nn.GroupNorm(1, dim), mlp),
+        )
+
+    return Network(40, Added(*(block(40) for _ in range(15))), scale, enlarged=True)
+
+
+class SimpleSAFM(nn.Module):
+    """The modulation of `part` of the channels in SAFMN++ (Sun et al. 2024) and, with their variance, in SAFMNv3."""
+
+    def __init__(self, dim: int, part: int, variance: bool) -> None:
+        super().__init__()
+        self.parts = (part, dim - part)
+        projections = self.parts if variance else (dim,)
+        self.project = nn.ModuleList(conv(dim, n, 3, bias=False) for n in projections)
+        self.depthwise = conv(part, part, 3, groups=part, bias=False)
+        self.mix_variance = conv(part, part, bias=False) if variance else None
+        self.mix = conv(dim, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        projected = [project(x) for project in self.project]
+        part, rest = projected if self.mix_variance else projected[0].split(self.parts, dim=1)
+        low = self.depthwise(max_pooled(part, 8))
+        if self.mix_variance:
+            low = self.mix_variance(low + part.var(dim=(2, 3), keepdim=True))
+        low = F.interpolate(low, size=(int(x.shape[2]), int(x.shape[3])), mode="bilinear")
+        y: Tensor = self.mix(F.gelu(torch.cat([rest, F.gelu(low) * part], dim=1)))
+        return y
+
+
+def simple_safmn(
+    scale: int, dim: int, blocks: int, part: int, mixer: int, variance: bool = False, light: bool = False
+) -> nn.Module:
+    """SAFMN++ (Sun et al. 2024), its light form, or SAFMNv3 (NTIRE 2025); `mixer` is the side of the mixer's kernel."""
+    hidden = dim * 3 // 2
+    sequence = nn.Sequential if light else Added
+    body = (
+        sequence(
+            SimpleSAFM(dim, part, variance),
+            conv(dim, hidden, mixer, bias=False),
+            nn.GELU(),
+            conv(hidden, dim, bias=False),
+        )
+        for _ in range(blocks)
+    )
+    return Network(dim, (Added if light else nn.Sequential)(*body), scale, bias=False, enlarged=not light)
+
+
+class VarianceModulation(nn.Module):
+    """Features times a gate of their pooled maxima and their variance, that of each window or of all (SMFANet)."""
+
+    def __init__(self, dim: int, step: int = 8, local: bool = False, weighted: bool = True) -> None:
+        super().__init__()
+        self.depthwise = conv(dim, dim, 3, groups=dim)
+        self.mix = nn.Sequential(conv(dim, dim), nn.GELU())
+        self.alpha = nn.Parameter(torch.ones(1, dim, 1, 1)) if weighted else None
+        self.beta = nn.Parameter(torch.zeros(1, dim, 1, 1)) if weighted else None
+        self.step, self.local = step, local
+
+    def forward(self, x: Tensor) -> Tensor:
+        h, w = int(x.shape[2]), int(x.shape[3])
+        largest = self.depthwise(max_pooled(x, self.step))
+        if self.local:
+            rows, columns = h // self.step, w // self.step
+            tall, wide = h // rows, w // columns  # the windows' strides
+            variance = local_variance(x, (h - (rows - 1) * tall, w - (columns - 1) * wide), (tall, wide))
+        else:
+            variance = x.var(dim=(2, 3), keepdim=True)
+        if self.alpha is not None and self.beta is not None:
+            largest, variance = largest * self.alpha, variance * self.beta
+        return x * F.interpolate(self.mix(largest + variance), size=(h, w))
+
+
+class SMFA(nn.Module):
+    """SMFANet's aggregation (Zheng et al. 2024): the modulation beside local details."""
+
+    def __init__(self, dim: int, weighted: bool) -> None:
+        super().__init__()
+        self.project = conv(dim, 2 * dim)
+        self.modulate = VarianceModulation(dim, weighted=weighted)
+        self.details = nn.Sequential(
+            conv(2 * dim, 2 * dim, 3, groups=2 * dim), conv(2 * dim, 2 * dim), nn.GELU(), conv(2 * dim, dim)
+        )
+        self.mix = conv(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        details, x = self.project(unit(x)).chunk(2, dim=1)
+        # Theirs is a convolution with two filters for each channel: this is faster, and the same but for their order.
+        y: Tensor = self.mix(self.modulate(x) + self.details(torch.cat([details, details], dim=1)))
+        return y
+
+
+class PCFN(nn.Module):
+    """SMFANet's feed-forward part: a quarter of the hidden channels has a 3x3 convolution."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.parts = (hidden // 4, hidden - hidden // 4)
+        self.widen, self.narrow = conv(dim, hidden), conv(hidden, dim)
+        self.partial = conv(hidden // 4, hidden // 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        part, rest = F.gelu(self.widen(unit(x))).split(self.parts, dim=1)
+        y: Tensor = self.narrow(torch.cat([F.gelu(self.partial(part)), rest], dim=1))
+        return y
+
+
+def smfanet(scale: int, dim: int, blocks: int, hidden: int, entry: bool = False) -> nn.Module:
+    """SMFANet (Zheng et al. 2024) or its entry to NTIRE 2024, which has fewer biases and no weights of the variance."""
+    body = (nn.Sequential(Added(SMFA(dim, weighted=not entry)), Added(PCFN(dim, hidden))) for _ in range(blocks))
+    return Network(dim, Added(*body), scale, bias=not entry)
+
+
+class MVFMB(nn.Module):
+    """MVFMNet's modulation: by the variances of windows of two sizes."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.project = conv(dim, 3 * dim)
+        self.coarse = VarianceModulation(dim, 7, local=True)
+        self.fine = VarianceModulation(dim, 5, local=True)
+        self.details = nn.Sequential(
+            conv(dim, 2 * dim), nn.GELU(), conv(2 * dim, 2 * dim, 3, groups=2 * dim), nn.GELU()
+        )
+        self.mix = conv(2 * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        coarse, details, fine = self.project(x).chunk(3, dim=1)
+        modulated = torch.cat([self.coarse(coarse), self.fine(fine)], dim=1)
+        y: Tensor = self.mix(self.details(details) + modulated)
+        return y
+
+
+class SGFN(nn.Module):
+    """MVFMNet's feed-forward part, which gates twice."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.widen = nn.Sequential(
+            conv(dim, 4 * dim, bias=False), conv(4 * dim, 4 * dim, 3, groups=4 * dim, bias=False)
+        )
+        self.narrow = conv(2 * dim, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b, c, d = self.widen(x).chunk(4, dim=1)
+        y: Tensor = self.narrow(torch.cat([F.gelu(b) * a, F.gelu(c) * d], dim=1))
+        return y
+
+
+def mvfmnet(scale: int) -> nn.Module:
+    """MVFMNet, the multi-level variance feature modulation network, an entry to NTIRE 2025."""
+
+    def block(dim: int) -> nn.Module:
+        norm = PixelNorm(dim)  # one for both
+        return nn.Sequential(Added(norm, MVFMB(dim)), Added(norm, SGFN(dim)))
+
+    return Network(26, Added(*(block(26) for _ in range(6))), scale)
+
+
+class Cascade(nn.Module):
+    """Depthwise convolutions of parts of the channels, each of which is given the result of the one before."""
+
+    def __init__(self, dim: int, parts: int) -> None:
+        super().__init__()
+        n = dim // parts
+        last = [nn.Sequential(conv(n, n, 3, n), conv(n, n, 3, n))] * (parts - 3)
+        self.parts = nn.ModuleList([conv(n, n, 3, n), conv(n, n, (5, 3), n), conv(n, n, (3, 5), n), *last])
+
+    def forward(self, x: Tensor) -> Tensor:
+        results: list[Tensor] = []
+        for part, layer in zip(x.chunk(len(self.parts), dim=1), self.parts, strict=True):
+            results.append(F.gelu(layer(part + results[-1] if results else part)))
+        return torch.cat(results, dim=1)
+
+
+class Mixed(nn.Module):
+    """A cascade after a 1x1 convolution, the input of which is added, and a GELU."""
+
+    def __init__(self, dim: int, parts: int) -> None:
+        super().__init__()
+        self.layers = Added(conv(dim, dim), Cascade(dim, parts))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.gelu(self.layers(x))
+
+
+class Distilling(nn.Module):
+    """FMDN's distillation: each refined features give half as many channels to the result."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.give = nn.ModuleList([*(conv(dim, dim // 2) for _ in range(3)), blueprint(dim, dim // 2, reflect=True)])
+        self.refine = nn.ModuleList(Mixed(dim, 4) for _ in range(3))
+        self.mix = conv(2 * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        given = [F.gelu(self.give[0](x))]
+        for give, refine in zip(list(self.give)[1:], self.refine, strict=True):
+            x = F.gelu(refine(x) + x)
+            given.append(F.gelu(give(x)))
+        y: Tensor = self.mix(torch.cat(given, dim=1))
+        return y
+
+
+class Windows(nn.Module):
+    """Maxima of windows of half the resolution, with the variance of windows of `size` if `variance`, then `refine`."""
+
+    def __init__(self, dim: int, size: int, padding: int, variance: bool, refine: nn.Module) -> None:
+        super().__init__()
+        self.halve = nn.ModuleList(blueprint(dim, dim, 2, reflect=True) for _ in range(1 + variance))
+        self.size, self.padding = size, padding
+        self.refine = refine
+
+    def forward(self, x: Tensor) -> Tensor:
+        halves = [halve(x) for halve in self.halve]
+        y = F.max_pool2d(halves[0], self.size, 3, self.padding)
+        if len(halves) == 2:
+            y = y + local_variance(F.pad(halves[1], (1, 1, 1, 1), mode="reflect"), (self.size, self.size), (3, 3))
+        z: Tensor = self.refine(y)
+        return z
+
+
+class SpatialAttention(nn.Module):
+    """Features times a gate of what several windows reach, computed with a quarter of the channels."""
+
+    def __init__(self, dim: int, windows: Sequence[Windows]) -> None:
+        super().__init__()
+        self.narrow, self.local, self.widen = conv(dim, dim // 4), conv(dim // 4, dim // 4), conv(dim // 4, dim)
+        self.windows = nn.ModuleList(windows)
+
+    def forward(self, x: Tensor) -> Tensor:
+        narrow, size = self.narrow(x), (int(x.shape[2]), int(x.shape[3]))
+        total = self.local(narrow)
+        for windows in self.windows:
+            total = total + F.interpolate(windows(narrow), size=size, mode="bilinear")
+        return x * torch.sigmoid(self.widen(total))
+
+
+class ChannelAttention(nn.Module):
+    """Features times a gate of each channel's mean and standard deviation (IMDN, Hui et al. 2019)."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(conv(dim, hidden), nn.ReLU(), conv(hidden, dim), nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        deviation = x.var(dim=(2, 3), keepdim=True, unbiased=False).sqrt()
+        y: Tensor = x * self.layers(deviation + x.mean(dim=(2, 3), keepdim=True))
+        return y
+
+
+class Gathering(nn.Module):
+    """Blocks whose results are all mixed."""
+
+    def __init__(self, dim: int, blocks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.mix = conv(len(blocks) * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        results = []
+        for block in self.blocks:
+            x = block(x)
+            results.append(x)
+        y: Tensor = self.mix(torch.cat(results, dim=1))
+        return y
+
+
+class FRB(nn.Module):
+    """FMDN's split into what the modulation and what a cascade of convolutions find."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.project = conv(dim, 2 * dim)
+        self.modulate, self.details = VarianceModulation(dim), Added(Cascade(dim, 3))
+        self.mix = conv(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x, details = self.project(unit(x)).chunk(2, dim=1)
+        y: Tensor = self.mix(self.details(details) + self.modulate(x))
+        return y
+
+
+class RCCA(nn.Module):
+    """FMDN's channel attention beside the difference from a decomposition into a single channel."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.depthwise = conv(dim, dim, 3, groups=dim)
+        self.single = conv(dim, 1)
+        self.sigma = nn.Parameter(torch.full((1, dim, 1, 1), 1e-5))
+        self.attend = ChannelAttention(dim, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.gelu(self.depthwise(x))
+        y: Tensor = self.sigma * (x - F.gelu(self.single(x))) + self.attend(x)
+        return y
+
+
+class AFFN(nn.Module):
+    """FMDN's feed-forward part: a gate after two long depthwise convolutions."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        hidden = 4 * dim
+        self.widen = nn.Sequential(
+            conv(dim, hidden, bias=False),
+            conv(hidden, hidden, (5, 2), groups=hidden, bias=False),
+            conv(hidden, hidden, (2, 5), groups=hidden, bias=False),
+        )
+        self.narrow = conv(2 * dim, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, x = self.widen(x).chunk(2, dim=1)
+        y: Tensor = self.narrow(F.gelu(gate) * x)
+        return y
+
+
+def fmdn(scale: int) -> nn.Module:
+    """FMDN, the frequency-guided multi-level dispersion network, XUPTBoys' entry to NTIRE 2025."""
+    dim = 24
+
+    def block(channels: nn.Module) -> nn.Module:
+        n = dim // 4
+        windows = [Windows(n, size, 1, True, nn.Sequential(Mixed(n, 3), nn.ReLU(), Mixed(n, 3))) for size in (5, 7)]
+        spatial = Added(SpatialAttention(dim, windows))
+        return Added(Distilling(dim), spatial, Added(channels), Added(PixelNorm(dim), AFFN(dim)))
+
+    gathering = Gathering(dim, [block(FRB(dim)) for _ in range(3)])
+    return Centred(
+        Network(dim, Added(gathering, block(RCCA(dim)), nn.GELU(), blueprint(dim, dim, reflect=True)), scale)
+    )
+
+
+class SPAB(nn.Module):
+    """The parameter-free attention of SPAN (Wan et al. 2024), its branches folded into three convolutions."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(conv(dim, dim, 3), nn.SiLU(), conv(dim, dim, 3), nn.SiLU(), conv(dim, dim, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layers(x)
+        return (y + x) * (torch.sigmoid(y) - 0.5)
+
+
+class PDS(nn.Module):
+    """PDS, an entry to NTIRE 2026 (Efficient Super-Resolution), of SPAN's blocks."""
+
+    def __init__(self, scale: int, dim: int = 32, narrow: int = 20) -> None:
+        super().__init__()
+        colours = 3 * scale**2
+        self.near = conv(3, colours, 3, groups=3, bias=False)
+        self.first = nn.Sequential(conv(3, dim, 3), nn.SiLU(), conv(dim, dim, 3), nn.SiLU(), conv(dim, dim, 3))
+        self.blocks = nn.Sequential(*(SPAB(dim) for _ in range(4)))
+        self.last = nn.Sequential(conv(colours + 2 * dim, narrow), conv(narrow, colours, 3), nn.PixelShuffle(scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.first(x)
+        y: Tensor = self.last(torch.cat([self.near(x), self.blocks(first), first], dim=1))
+        return y
+
+
+SHAPES: dict[str, Callable[[int], nn.Module]] = {
+    "ntire26_safmn_deep15": safmn_deep15,
+    "ntire24_smfan": partial(smfanet, dim=24, blocks=8, hidden=36, entry=True),
+    "ntire25_mvfmnet": mvfmnet,
+    "ntire25_safmnv3": partial(simple_safmn, dim=40, blocks=6, part=12, mixer=1, variance=True),
+    "ntire24_safmnpp": partial(simple_safmn, dim=36, blocks=6, part=12, mixer=3),
+    "light_safmnpp": partial(simple_safmn, dim=32, blocks=2, part=16, mixer=3, light=True),
+    **{f"smfanet/{data}": partial(smfanet, dim=36, blocks=8, hidden=72) for data in ("DIV2K", "DF2K")},
+    **{f"smfanet/plus_{data}": partial(smfanet, dim=48, blocks=12, hidden=96) for data in ("DIV2K", "DF2K")},
+    "ntire25_fmdn": fmdn,
+    "ntire26_pds": PDS,
+}
