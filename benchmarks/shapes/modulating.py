@@ -376,7 +376,7 @@ class AFFN(nn.Module):
 
 
 def fmdn(scale: int) -> nn.Module:
-    """FMDN, the frequency-guided multi-level dispersion network, XUPTBoys' entry to NTIRE 2025."""
+    """FMDN, XUPTBoys' entry to NTIRE 2025 (Efficient Super-Resolution)."""
     dim = 24
 
     def block(channels: nn.Module) -> nn.Module:
