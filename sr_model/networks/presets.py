@@ -40,12 +40,9 @@ PRESETS = {
     ),
     "base": Preset("Fine", "The autoencoder of this project.", _autoencoder(48, 64, encoder=2, latent=1, decoder=3)),
     "large": Preset(
-        "Finer", "The same, wider and deeper.", _autoencoder(64, 96, encoder=4, latent=2, decoder=4)
-    ),
-    "best": Preset(
         "Best",
-        "Deeper again: for those who can wait.",
-        _autoencoder(64, 96, encoder=4, latent=2, decoder=8),
+        "The same, wider and deeper: for those who can wait.",
+        _autoencoder(64, 96, encoder=4, latent=2, decoder=4),
     ),
     "photo": Preset(
         "Photos",
