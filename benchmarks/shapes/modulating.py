@@ -1,25 +1,17 @@
 """Networks that modulate or gate their features by what they pool from them, as SAFMN and its heirs do."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.shapes.parts import Added, Centred, PixelNorm, blueprint, conv, enlarging, max_pooled, unit
-
-
-def local_variance(x: Tensor, size: tuple[int, int], stride: tuple[int, int]) -> Tensor:
-    """The unbiased variance of each window, from the means of values and of squares."""
-    n = size[0] * size[1]
-    mean = F.avg_pool2d(x, size, stride)
-    y: Tensor = (F.avg_pool2d(x * x, size, stride) - mean * mean) * (n / (n - 1))
-    return y
+from benchmarks.shapes.parts import Added, PixelNorm, conv, enlarging, local_variance, max_pooled, unit
 
 
 class Network(nn.Module):
-    """A convolution, a body and a pixel shuffle; the body's input or the picture, enlarged, may be added."""
+    """A convolution, a body and a pixel shuffle, to whose result the picture, enlarged, may be added."""
 
     def __init__(self, dim: int, body: nn.Module, scale: int, bias: bool = True, enlarged: bool = False) -> None:
         super().__init__()
@@ -216,181 +208,6 @@ def mvfmnet(scale: int) -> nn.Module:
     return Network(26, Added(*(block(26) for _ in range(6))), scale)
 
 
-class Cascade(nn.Module):
-    """Depthwise convolutions of parts of the channels, each of which is given the result of the one before."""
-
-    def __init__(self, dim: int, parts: int) -> None:
-        super().__init__()
-        n = dim // parts
-        last = [nn.Sequential(conv(n, n, 3, n), conv(n, n, 3, n))] * (parts - 3)
-        self.parts = nn.ModuleList([conv(n, n, 3, n), conv(n, n, (5, 3), n), conv(n, n, (3, 5), n), *last])
-
-    def forward(self, x: Tensor) -> Tensor:
-        results: list[Tensor] = []
-        for part, layer in zip(x.chunk(len(self.parts), dim=1), self.parts, strict=True):
-            results.append(F.gelu(layer(part + results[-1] if results else part)))
-        return torch.cat(results, dim=1)
-
-
-class Mixed(nn.Module):
-    """A cascade after a 1x1 convolution, the input of which is added, and a GELU."""
-
-    def __init__(self, dim: int, parts: int) -> None:
-        super().__init__()
-        self.layers = Added(conv(dim, dim), Cascade(dim, parts))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.gelu(self.layers(x))
-
-
-class Distilling(nn.Module):
-    """FMDN's distillation: each refined features give half as many channels to the result."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.give = nn.ModuleList([*(conv(dim, dim // 2) for _ in range(3)), blueprint(dim, dim // 2, reflect=True)])
-        self.refine = nn.ModuleList(Mixed(dim, 4) for _ in range(3))
-        self.mix = conv(2 * dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        given = [F.gelu(self.give[0](x))]
-        for give, refine in zip(list(self.give)[1:], self.refine, strict=True):
-            x = F.gelu(refine(x) + x)
-            given.append(F.gelu(give(x)))
-        y: Tensor = self.mix(torch.cat(given, dim=1))
-        return y
-
-
-class Windows(nn.Module):
-    """Maxima of windows of half the resolution, with the variance of windows of `size` if `variance`, then `refine`."""
-
-    def __init__(self, dim: int, size: int, padding: int, variance: bool, refine: nn.Module) -> None:
-        super().__init__()
-        self.halve = nn.ModuleList(blueprint(dim, dim, 2, reflect=True) for _ in range(1 + variance))
-        self.size, self.padding = size, padding
-        self.refine = refine
-
-    def forward(self, x: Tensor) -> Tensor:
-        halves = [halve(x) for halve in self.halve]
-        y = F.max_pool2d(halves[0], self.size, 3, self.padding)
-        if len(halves) == 2:
-            y = y + local_variance(F.pad(halves[1], (1, 1, 1, 1), mode="reflect"), (self.size, self.size), (3, 3))
-        z: Tensor = self.refine(y)
-        return z
-
-
-class SpatialAttention(nn.Module):
-    """Features times a gate of what several windows reach, computed with a quarter of the channels."""
-
-    def __init__(self, dim: int, windows: Sequence[Windows]) -> None:
-        super().__init__()
-        self.narrow, self.local, self.widen = conv(dim, dim // 4), conv(dim // 4, dim // 4), conv(dim // 4, dim)
-        self.windows = nn.ModuleList(windows)
-
-    def forward(self, x: Tensor) -> Tensor:
-        narrow, size = self.narrow(x), (int(x.shape[2]), int(x.shape[3]))
-        total = self.local(narrow)
-        for windows in self.windows:
-            total = total + F.interpolate(windows(narrow), size=size, mode="bilinear")
-        return x * torch.sigmoid(self.widen(total))
-
-
-class ChannelAttention(nn.Module):
-    """Features times a gate of each channel's mean and standard deviation (IMDN, Hui et al. 2019)."""
-
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(conv(dim, hidden), nn.ReLU(), conv(hidden, dim), nn.Sigmoid())
-
-    def forward(self, x: Tensor) -> Tensor:
-        deviation = x.var(dim=(2, 3), keepdim=True, unbiased=False).sqrt()
-        y: Tensor = x * self.layers(deviation + x.mean(dim=(2, 3), keepdim=True))
-        return y
-
-
-class Gathering(nn.Module):
-    """Blocks whose results are all mixed."""
-
-    def __init__(self, dim: int, blocks: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList(blocks)
-        self.mix = conv(len(blocks) * dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        results = []
-        for block in self.blocks:
-            x = block(x)
-            results.append(x)
-        y: Tensor = self.mix(torch.cat(results, dim=1))
-        return y
-
-
-class FRB(nn.Module):
-    """FMDN's split into what the modulation and what a cascade of convolutions find."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.project = conv(dim, 2 * dim)
-        self.modulate, self.details = VarianceModulation(dim), Added(Cascade(dim, 3))
-        self.mix = conv(dim, dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x, details = self.project(unit(x)).chunk(2, dim=1)
-        y: Tensor = self.mix(self.details(details) + self.modulate(x))
-        return y
-
-
-class RCCA(nn.Module):
-    """FMDN's channel attention beside the difference from a decomposition into a single channel."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.depthwise = conv(dim, dim, 3, groups=dim)
-        self.single = conv(dim, 1)
-        self.sigma = nn.Parameter(torch.full((1, dim, 1, 1), 1e-5))
-        self.attend = ChannelAttention(dim, 4)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.gelu(self.depthwise(x))
-        y: Tensor = self.sigma * (x - F.gelu(self.single(x))) + self.attend(x)
-        return y
-
-
-class AFFN(nn.Module):
-    """FMDN's feed-forward part: a gate after two long depthwise convolutions."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        hidden = 4 * dim
-        self.widen = nn.Sequential(
-            conv(dim, hidden, bias=False),
-            conv(hidden, hidden, (5, 2), groups=hidden, bias=False),
-            conv(hidden, hidden, (2, 5), groups=hidden, bias=False),
-        )
-        self.narrow = conv(2 * dim, dim, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        gate, x = self.widen(x).chunk(2, dim=1)
-        y: Tensor = self.narrow(F.gelu(gate) * x)
-        return y
-
-
-def fmdn(scale: int) -> nn.Module:
-    """FMDN, XUPTBoys' entry to NTIRE 2025 (Efficient Super-Resolution)."""
-    dim = 24
-
-    def block(channels: nn.Module) -> nn.Module:
-        n = dim // 4
-        windows = [Windows(n, size, 1, True, nn.Sequential(Mixed(n, 3), nn.ReLU(), Mixed(n, 3))) for size in (5, 7)]
-        spatial = Added(SpatialAttention(dim, windows))
-        return Added(Distilling(dim), spatial, Added(channels), Added(PixelNorm(dim), AFFN(dim)))
-
-    gathering = Gathering(dim, [block(FRB(dim)) for _ in range(3)])
-    return Centred(
-        Network(dim, Added(gathering, block(RCCA(dim)), nn.GELU(), blueprint(dim, dim, reflect=True)), scale)
-    )
-
-
 class SPAB(nn.Module):
     """The parameter-free attention of SPAN (Wan et al. 2024), its branches folded into three convolutions."""
 
@@ -429,6 +246,5 @@ SHAPES: dict[str, Callable[[int], nn.Module]] = {
     "light_safmnpp": partial(simple_safmn, dim=32, blocks=2, part=16, mixer=3, light=True),
     **{f"smfanet/{data}": partial(smfanet, dim=36, blocks=8, hidden=72) for data in ("DIV2K", "DF2K")},
     **{f"smfanet/plus_{data}": partial(smfanet, dim=48, blocks=12, hidden=96) for data in ("DIV2K", "DF2K")},
-    "ntire25_fmdn": fmdn,
     "ntire26_pds": PDS,
 }

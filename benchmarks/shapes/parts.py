@@ -50,6 +50,14 @@ def max_pooled(x: Tensor, step: int) -> Tensor:
     return x
 
 
+def local_variance(x: Tensor, size: tuple[int, int], stride: tuple[int, int]) -> Tensor:
+    """The unbiased variance of each window, from the means of values and of squares."""
+    n = size[0] * size[1]
+    mean = F.avg_pool2d(x, size, stride)
+    y: Tensor = (F.avg_pool2d(x * x, size, stride) - mean * mean) * (n / (n - 1))
+    return y
+
+
 def bilinear(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, like.shape[-2:], mode="bilinear", align_corners=False)
 
@@ -99,3 +107,35 @@ class Repeated(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.conv2d(x, self.weight)
+
+
+class Times(nn.Sequential):
+    """x * f(x)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * super().forward(x)
+
+
+class Scaled(nn.Module):
+    """A factor for each channel; random, as all that could be dropped if it were one."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.rand(1, width, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+
+class SpatialGate(nn.Module):
+    """Liu et al. 2020, RFANet: pixels weighed by few channels and a coarse map of them, which `inner` goes on with."""
+
+    def __init__(self, width: int, few: int, *inner: nn.Module) -> None:
+        super().__init__()
+        self.squeeze, self.expand = nn.Conv2d(width, few, 1), nn.Conv2d(few, width, 1)
+        self.fine = nn.Conv2d(few, few, 1)
+        self.coarse = nn.Sequential(nn.Conv2d(few, few, 3, 2), nn.MaxPool2d(7, 3), *inner)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.squeeze(x)
+        return x * torch.sigmoid(self.expand(bilinear(self.coarse(y), x) + self.fine(y)))

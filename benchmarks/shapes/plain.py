@@ -1,4 +1,4 @@
-"""Networks of few and plain convolutions: PlainUSR, FSRCNN, ESPCN, IMDN, XLSR, ABPN and CARN-M."""
+"""Networks of few and plain convolutions: PlainUSR, FSRCNN, ESPCN, XLSR, ABPN and CARN-M."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -121,72 +121,6 @@ def espcn(scale: int) -> nn.Sequential:
     )
 
 
-class ContrastAttention(nn.Module):
-    """Weighs channels by their mean and their standard deviation."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.weights = nn.Sequential(
-            nn.Conv2d(width, width // 16, kernel_size=1),
-            nn.ReLU(),
-            nn.Conv2d(width // 16, width, kernel_size=1),
-            nn.Sigmoid(),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        mean = x.mean((2, 3), keepdim=True)
-        deviation = (x - mean).square().mean((2, 3), keepdim=True).sqrt()
-        return x * self.weights(mean + deviation)
-
-
-class Distillation(nn.Module):
-    """Four convolutions in a row, each of which keeps a quarter of the channels for the end of the block."""
-
-    def __init__(self, width: int, attention: nn.Module) -> None:
-        super().__init__()
-        self.sizes = [width // 4, width - width // 4]
-        kept, passed = self.sizes
-        self.steps = nn.ModuleList([conv3x3(width, width), conv3x3(passed, width), conv3x3(passed, width)])
-        self.last = conv3x3(passed, kept)
-        self.merge = nn.Sequential(attention, nn.Conv2d(4 * kept, width, kernel_size=1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        all_kept, passed = [], x
-        for step in self.steps:
-            kept, passed = F.leaky_relu(step(passed), 0.05).split(self.sizes, dim=1)
-            all_kept.append(kept)
-        return x + self.merge(torch.cat([*all_kept, self.last(passed)], dim=1))
-
-
-class DistillationChain(nn.Module):
-    """Six blocks, whose results are merged."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.blocks = nn.ModuleList([Distillation(width, ContrastAttention(width)) for _ in range(6)])
-        self.merge = nn.Sequential(
-            nn.Conv2d(6 * width, width, kernel_size=1), nn.LeakyReLU(0.05), conv3x3(width, width)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        results = []
-        for block in self.blocks:
-            x = block(x)
-            results.append(x)
-        return self.merge(torch.cat(results, dim=1))
-
-
-def imdn(scale: int) -> nn.Sequential:
-    """IMDN (Hui et al. 2019)."""
-    return nn.Sequential(conv3x3(3, 64), Added(DistillationChain(64)), enlarging(64, scale))
-
-
-def imdn_rtc(scale: int) -> nn.Sequential:
-    """IMDN-RTC (Hui et al. 2021), IMDN made small for a contest in video calls."""
-    blocks = [Distillation(12, nn.Identity()) for _ in range(5)]
-    return nn.Sequential(conv3x3(3, 12), Added(*blocks, nn.Conv2d(12, 12, kernel_size=1)), enlarging(12, scale))
-
-
 class XLSR(nn.Module):
     """XLSR (Ayazoglu 2021), with its first four convolutions of 8 channels as one of 32."""
 
@@ -281,8 +215,6 @@ SHAPES: dict[str, Callable[[int], nn.Module]] = {
     "plainusr/L": partial(large_plain_usr, widths=[80, 64, 48], attention=16, convolutions=3),
     "fsrcnn_rgb": fsrcnn,
     "espcn_rgb": espcn,
-    "imdn/RTC": imdn_rtc,
-    "imdn": imdn,
     "xlsr": XLSR,
     "abpn/M4C28": partial(ABPN, blocks=4, width=28),
     "abpn/M6C40": partial(ABPN, blocks=6, width=40),
