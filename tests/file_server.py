@@ -7,12 +7,13 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
 
 from sr_model.data.download import RemoteFile
+from tests.servers import Server
 
 PICTURES = {f"{i:04}.png": np.random.default_rng(i).bytes(20_000) for i in range(3)}
 
@@ -63,7 +64,7 @@ class Site:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/tiny.zip"
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:

@@ -118,7 +118,7 @@ def test_engines_agree_on_8_bits(versions: Versions, photo: Image.Image) -> None
 
 @pytest.mark.parametrize(("preset", "scale"), SHIPPED)
 def test_openvino_runs_8_bits_by_8_bit_instructions(preset: str, scale: int) -> None:
-    """Every 8-bit convolution, else it would be no faster; and sums and shuffles take no detour."""
+    """Every 8-bit convolution, else it would be no faster; and shuffles take no detour."""
     network, _ = weights.load(preset, scale)
     engine = exact_in_bytes(network)
     convolutions = [kind for layer, kind in compiled_layers(engine) if layer == "Convolution"]
@@ -215,6 +215,16 @@ def test_saved_equals_loaded(pictures: list[Tensor], tmp_path: Path) -> None:
         assert torch.equal(again(pictures[0]), quantized(pictures[0]))
     sizes = [(tmp_path / f"{name}-x2.safetensors").stat().st_size for name in ("nano", "nano-int8")]
     assert sizes[1] < sizes[0] / 3
+
+
+def test_files_that_hold_ranges_of_sums_still_load(pictures: list[Tensor]) -> None:
+    """Those of older versions, which rounded the sums between blocks too; in mixed weights as well."""
+    state = quantize(tiny_model(), pictures).state_dict()
+    sums = ["encoder.shared_stem", "encoder.shared_skip", "encoder.blocks.0.input", "decoder.blocks.0.input"]
+    older = state | {f"{name}.input_{kind}": torch.ones(()) for name in sums for kind in ("scale", "lowest")}
+    assert quantization.without_sums(older).keys() == state.keys()
+    mixed = {f"heavy.{name}": tensor for name, tensor in older.items()}
+    assert quantization.without_sums(mixed).keys() == {f"heavy.{name}" for name in state}
 
 
 def test_8_bits_cannot_be_trained_on(pictures: list[Tensor]) -> None:

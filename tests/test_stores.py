@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from functools import partial
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import fsspec
@@ -18,6 +17,7 @@ from sr_model.commands.main import main
 from sr_model.errors import StorageError
 from sr_model.system import remote
 from tests.hub_server import OWNER, READER, Hub, Repository, pretending
+from tests.servers import Server
 
 pytestmark = pytest.mark.long
 
@@ -56,7 +56,7 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Failures]:
 
     store = Storage(use_memory_fs=True)
     create_bucket("bucket", store)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, store))
+    server = Server(("127.0.0.1", 0), partial(Handler, store))
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
     monkeypatch.setenv("NO_GCE_CHECK", "true")  # ask no cloud for credentials

@@ -238,7 +238,7 @@ def load(
         model = networks.build(networks.read_config(card.architecture, card.config))
         if card.quantized:
             model = quantization.prepared(model)
-        tensors = load_tensors(data)
+        tensors = quantization.without_sums(load_tensors(data))
         if card.strengths:
             tensors = mixed(tensors, card.strengths, strength, card.quantized)
         model.load_state_dict(tensors, strict=True)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sr_model.networks.base import BicubicPlus, check_scale
-from sr_model.networks.layers import ResidualBlock, Shared, conv3x3
+from sr_model.networks.layers import ResidualBlock, conv3x3
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,13 @@ class Encoder(nn.Module):
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
         self.stem = conv3x3(3, config.width)
-        self.shared_stem, self.shared_skip = Shared(), Shared()
         self.blocks = nn.Sequential(*(ResidualBlock(config.width) for _ in range(config.encoder_blocks)))
         self.down = conv3x3(config.width, config.latent_width, stride=2)
         self.latent_blocks = nn.Sequential(*(ResidualBlock(config.latent_width) for _ in range(config.latent_blocks)))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        stem = self.shared_stem(self.stem(x))
-        skip = self.shared_skip(self.blocks(stem))
+        stem = self.stem(x)
+        skip = self.blocks(stem)
         latent = self.latent_blocks(F.relu(self.down(skip)))
         return stem, skip, latent
 

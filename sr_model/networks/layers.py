@@ -9,10 +9,6 @@ def conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel_size=3, stride=stride, padding=1)
 
 
-class Shared(nn.Identity):
-    """Marks a tensor that several layers read: the 8-bit version rounds it once for all of them."""
-
-
 class Doubled(nn.Module):
     """(N, C, H, W) -> (N, C, 2 * H, 2 * W): each pixel four times."""
 
@@ -25,12 +21,10 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.input = Shared()
         self.conv1 = conv3x3(width, width)
         self.conv2 = conv3x3(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.input(x)
         return x + self.conv2(F.relu(self.conv1(x)))
 
 
