@@ -208,35 +208,6 @@ def mvfmnet(scale: int) -> nn.Module:
     return Network(26, Added(*(block(26) for _ in range(6))), scale)
 
 
-class SPAB(nn.Module):
-    """The parameter-free attention of SPAN (Wan et al. 2024), its branches folded into three convolutions."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(conv(dim, dim, 3), nn.SiLU(), conv(dim, dim, 3), nn.SiLU(), conv(dim, dim, 3))
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.layers(x)
-        return (y + x) * (torch.sigmoid(y) - 0.5)
-
-
-class PDS(nn.Module):
-    """PDS, an entry to NTIRE 2026 (Efficient Super-Resolution), of SPAN's blocks."""
-
-    def __init__(self, scale: int, dim: int = 32, narrow: int = 20) -> None:
-        super().__init__()
-        colours = 3 * scale**2
-        self.near = conv(3, colours, 3, groups=3, bias=False)
-        self.first = nn.Sequential(conv(3, dim, 3), nn.SiLU(), conv(dim, dim, 3), nn.SiLU(), conv(dim, dim, 3))
-        self.blocks = nn.Sequential(*(SPAB(dim) for _ in range(4)))
-        self.last = nn.Sequential(conv(colours + 2 * dim, narrow), conv(narrow, colours, 3), nn.PixelShuffle(scale))
-
-    def forward(self, x: Tensor) -> Tensor:
-        first = self.first(x)
-        y: Tensor = self.last(torch.cat([self.near(x), self.blocks(first), first], dim=1))
-        return y
-
-
 SHAPES: dict[str, Callable[[int], nn.Module]] = {
     "ntire26_safmn_deep15": safmn_deep15,
     "ntire24_smfan": partial(smfanet, dim=24, blocks=8, hidden=36, entry=True),
@@ -246,5 +217,4 @@ SHAPES: dict[str, Callable[[int], nn.Module]] = {
     "light_safmnpp": partial(simple_safmn, dim=32, blocks=2, part=16, mixer=3, light=True),
     **{f"smfanet/{data}": partial(smfanet, dim=36, blocks=8, hidden=72) for data in ("DIV2K", "DF2K")},
     **{f"smfanet/plus_{data}": partial(smfanet, dim=48, blocks=12, hidden=96) for data in ("DIV2K", "DF2K")},
-    "ntire26_pds": PDS,
 }

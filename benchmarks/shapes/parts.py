@@ -83,17 +83,18 @@ class PixelNorm(nn.LayerNorm):
 
 
 class Centred(nn.Module):
-    """A network of pictures less the mean colour of DIV2K."""
+    """A network of pictures less the mean colour of DIV2K, which its result is without unless `restored`."""
 
     mean: Tensor
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, restored: bool = True) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.restored = network, restored
         self.register_buffer("mean", torch.tensor((0.4488, 0.4371, 0.4040)).view(1, 3, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.network(x - self.mean) + self.mean
+        y: Tensor = self.network(x - self.mean)
+        return y + self.mean if self.restored else y
 
 
 class Repeated(nn.Module):
