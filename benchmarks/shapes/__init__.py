@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from benchmarks.shapes import attending, distilling, modulating, plain, stacks, swift
+from benchmarks.shapes import attending, distilling, kernels, modulating, plain, stacks, swift
 
 # By the name in benchmarks/published.csv, what builds a network for a scale: (N, 3, H, W) -> (N, 3, s * H, s * W)
 SHAPES: dict[str, Callable[[int], nn.Module]] = {
@@ -17,5 +17,6 @@ SHAPES: dict[str, Callable[[int], nn.Module]] = {
     **swift.SHAPES,
     **modulating.SHAPES,
     **distilling.SHAPES,
+    **kernels.SHAPES,
     **attending.SHAPES,
 }

@@ -1,12 +1,13 @@
-"""Networks that weigh pixels by attention: EFDN, PFDN Lite, SGSDN, RLFN and PAN."""
+"""Networks that weigh pixels by attention: EFDN, PFDN Lite, SGSDN, RLFN, FMEN, AMCANet and PAN."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.shapes.parts import Added, Repeated, SpatialGate, Times, bilinear, depthwise, enlarging, unit
+from benchmarks.shapes.parts import Added, Repeated, SpatialGate, Times, bilinear, conv, depthwise, enlarging, unit
 
 
 class EFDNCell(nn.Module):
@@ -126,20 +127,87 @@ def sgsdn(scale: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 24, 3, padding=1), Added(*(block() for _ in range(8))), enlarging(24, scale))
 
 
-def rlfn_ntire(scale: int) -> nn.Module:
-    """Kong et al. 2022, RLFN: the pruned network of the NTIRE challenge."""
+def rlfn(scale: int, width: int, inner: int, depth: int) -> nn.Module:
+    """Kong et al. 2022, RLFN: of one width, or pruned for the NTIRE challenge."""
 
     def block() -> nn.Module:
         layers = [
             layer
-            for a, b in ((46, 48), (48, 48), (48, 46))
+            for a, b in ((width, inner), (inner, inner), (inner, width))
             for layer in (nn.Conv2d(a, b, 3, padding=1), nn.LeakyReLU(0.05))
         ]
-        gate = SpatialGate(46, 16, nn.Conv2d(16, 16, 3, padding=1))
-        return nn.Sequential(Added(*layers), nn.Conv2d(46, 46, 1), gate)
+        gate = SpatialGate(width, 16, nn.Conv2d(16, 16, 3, padding=1))
+        return nn.Sequential(Added(*layers), nn.Conv2d(width, width, 1), gate)
 
-    body = Added(*(block() for _ in range(4)), nn.Conv2d(46, 46, 3, padding=1))
-    return nn.Sequential(nn.Conv2d(3, 46, 3, padding=1), body, enlarging(46, scale))
+    body = Added(*(block() for _ in range(depth)), nn.Conv2d(width, width, 3, padding=1))
+    return nn.Sequential(nn.Conv2d(3, width, 3, padding=1), body, enlarging(width, scale))
+
+
+def fmen(scale: int, width: int = 50) -> nn.Module:
+    """Du et al. 2022, FMEN: pixels weighed by few channels at full size, and convolutions in pairs."""
+
+    def pair(n: int) -> list[nn.Module]:
+        return [conv(n, n, 3), nn.LeakyReLU(0.1), conv(n, n, 3)]
+
+    def gate(few: int, pairs: int) -> nn.Module:
+        inner = [layer for _ in range(pairs) for layer in pair(few)]
+        ends = conv(width, few, 3), conv(few, width, 3)
+        return Times(ends[0], nn.LeakyReLU(0.1), *inner, nn.LeakyReLU(0.1), ends[1], nn.Sigmoid())
+
+    blocks = [layer for _ in range(4) for layer in (*pair(width), gate(16, 1))]
+    body = Added(conv(width, width, 3), gate(12, 2), *blocks, conv(width, width, 3))
+    return nn.Sequential(conv(3, width, 3), body, enlarging(width, scale))
+
+
+class Head(nn.Module):
+    """AMCANet: half of its channels is weighed by the other half, and by that at a fourth of the size if `coarse`."""
+
+    def __init__(self, width: int, few: int, coarse: bool) -> None:
+        super().__init__()
+        self.enter = conv(width, 2 * few)
+        self.near, self.values = depthwise(few), depthwise(few)
+        pool = [nn.MaxPool2d(7, 4)] if coarse else []
+        self.far = nn.Sequential(*pool, depthwise(few), depthwise(few), conv(few, few))
+        self.mix = nn.Sequential(conv(few, few), nn.Sigmoid())
+        self.coarse = coarse
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights, values = self.enter(x).chunk(2, 1)
+        near = self.near(weights)
+        far = self.far(near)
+        return self.mix((bilinear(far, x) if self.coarse else far) + near) * self.values(values)
+
+
+class Heads(nn.Module):
+    """AMCANet: attention of convolutions at two sizes, fused."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(Head(width, width // 2, coarse) for coarse in (False, True))
+        self.fuse = conv(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = unit(x)
+        return self.fuse(torch.cat([head(x) for head in self.heads], 1))
+
+
+class GatedHalf(nn.Module):
+    """AMCANet: a half of the channels gates the other one."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.enter, self.leave = conv(width, 2 * width), conv(width, width)
+        self.gate = nn.Sequential(depthwise(width), conv(width, width), nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, x = self.enter(unit(x)).chunk(2, 1)
+        return self.leave(self.gate(gate) * x)
+
+
+def amcanet(scale: int, width: int = 32) -> nn.Module:
+    """AMCANet, team 17's entry to NTIRE 2026."""
+    blocks = [layer for _ in range(7) for layer in (Added(Heads(width)), Added(GatedHalf(width)))]
+    return nn.Sequential(conv(3, width, 3), Added(*blocks, conv(width, width)), enlarging(width, scale))
 
 
 class PixelGate(nn.Module):
@@ -199,6 +267,10 @@ SHAPES: dict[str, Callable[[int], nn.Module]] = {
     "ntire25_efdn": EFDN,
     "ntire24_pfdnlite": PFDNLite,
     "ntire25_sgsdn": sgsdn,
-    "rlfn/ntire": rlfn_ntire,
+    "rlfn": partial(rlfn, width=52, inner=52, depth=6),
+    "rlfn/s": partial(rlfn, width=48, inner=48, depth=6),
+    "rlfn/ntire": partial(rlfn, width=46, inner=48, depth=4),
+    "fmen": fmen,
+    "ntire26_amcanet": amcanet,
     "pan": PAN,
 }

@@ -1,7 +1,7 @@
 """Networks that keep a part of what each of their layers makes and fuse these parts: IMDN and its heirs."""
 
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,6 @@ from benchmarks.shapes.parts import (
     PixelNorm,
     Scaled,
     SpatialGate,
-    Times,
     bilinear,
     blueprint,
     conv,
@@ -135,17 +134,18 @@ def local(width: int) -> nn.Module:
     return Distilled(width, half, stages, nn.Conv2d(width, half, 3, padding=1, groups=half))
 
 
-def dan(scale: int) -> nn.Module:
-    """Ren et al. 2025, the NTIRE report: team 20's dual attention network."""
+def dan(scale: int, width: int, depth: int, weighted: bool = False) -> nn.Module:
+    """Ren et al. 2025, the NTIRE report: team 20's dual attention network; ZenoSR (2026) has its blocks `weighted`."""
 
     def block() -> nn.Module:
-        return Added(local(16), ContextGate(16), transformer(16, GatedChannels(16)))
+        return Added(local(width), ContextGate(width), transformer(width, GatedChannels(width)))
 
-    fuse = nn.Sequential(nn.Conv2d(6 * 16, 16, 1, bias=False), nn.GELU(), local(16))
+    weights = [Scaled(depth * width)] if weighted else []
+    fuse = nn.Sequential(*weights, nn.Conv2d(depth * width, width, 1, bias=False), nn.GELU(), local(width))
     refine = [layer for _ in range(4) for layer in (nn.GELU(), depthwise(3, bias=False))]
-    tail = nn.Sequential(enlarging(16, scale, 1, bias=False), *refine)
-    head = nn.Conv2d(3, 16, 3, padding=1, bias=False)
-    return Centred(Fused(head, [block() for _ in range(6)], fuse, tail))
+    tail = nn.Sequential(enlarging(width, scale, 1, bias=False), *refine)
+    head = nn.Conv2d(3, width, 3, padding=1, bias=False)
+    return Centred(Fused(head, [block() for _ in range(depth)], fuse, tail))
 
 
 class Inception(nn.Module):
@@ -343,43 +343,34 @@ class FourTimes(nn.Module):
         return torch.cat([x] * 4, 1)
 
 
-def lkdn_s(scale: int) -> nn.Module:
-    """Xie et al. 2023, LKDN: large kernel attention, with what was added in training folded away."""
-
-    def block() -> nn.Module:
-        stages = [nn.Sequential(blueprint(42, 42), nn.GELU()) for _ in range(3)]
-        attention = Times(nn.Conv2d(42, 42, 1), depthwise(42, 5), depthwise(42, 5, 3))
-        return Added(Distilled(42, 21, stages, blueprint(42, 21)), attention, nn.Conv2d(42, 42, 1), PixelNorm(42))
-
-    head = nn.Sequential(FourTimes(), blueprint(12, 42))
-    fuse = nn.Sequential(nn.Conv2d(5 * 42, 42, 1), nn.GELU(), blueprint(42, 42))
-    return Fused(head, [block() for _ in range(5)], fuse, enlarging(42, scale))
-
-
-def bsrn_s(scale: int) -> nn.Module:
-    """Li et al. 2022, BSRN: the smaller network of the NTIRE challenge, whose 1x1 convolutions have biases."""
+def bsrn(scale: int, width: int, depth: int, small: bool = False) -> nn.Module:
+    """Li et al. 2022, BSRN, or its `small` form for the NTIRE challenge, whose 1x1 convolutions have biases."""
 
     def separable(a: int, b: int) -> nn.Sequential:
-        return blueprint(a, b, bias=True)
+        return blueprint(a, b, bias=small)
 
     def block() -> nn.Module:
-        stages = [nn.Sequential(Added(separable(48, 48)), nn.GELU()) for _ in range(3)]
-        inner = [separable(12, 12), nn.GELU(), separable(12, 12), nn.GELU(), separable(12, 12)]
-        gate = SpatialGate(48, 12, *inner)
-        return Added(Distilled(48, 24, stages, separable(48, 24)), gate, Scaled(48), nn.Conv2d(48, 48, 1))
+        few = width // 4
+        stages = [nn.Sequential(Added(separable(width, width)), nn.GELU()) for _ in range(3)]
+        near = Distilled(width, width // 2, stages, separable(width, width // 2))
+        inner = [separable(few, few), nn.GELU(), separable(few, few), nn.GELU(), separable(few, few)]
+        if small:
+            return Added(near, SpatialGate(width, few, *inner), Scaled(width), nn.Conv2d(width, width, 1))
+        return Added(near, SpatialGate(width, few, *inner, reduce=blueprint(few, few, 2, 0)), ContrastAttention(width))
 
-    fuse = nn.Sequential(nn.Conv2d(5 * 48, 48, 1), nn.GELU(), separable(48, 48))
-    head = nn.Sequential(FourTimes(), separable(12, 48))
-    return Fused(head, [block() for _ in range(5)], fuse, enlarging(48, scale))
+    fuse = nn.Sequential(nn.Conv2d(depth * width, width, 1), nn.GELU(), separable(width, width))
+    head = nn.Sequential(FourTimes(), separable(12, width))
+    return Fused(head, [block() for _ in range(depth)], fuse, enlarging(width, scale))
 
 
 SHAPES: dict[str, Callable[[int], nn.Module]] = {
     "imdn": imdn,
     "imdn/RTC": imdn_rtc,
-    "lkdn/S": lkdn_s,
-    "bsrn/S": bsrn_s,
+    "bsrn": partial(bsrn, width=64, depth=8),
+    "bsrn/S": partial(bsrn, width=48, depth=5, small=True),
     "ntire24_agdn": agdn,
-    "ntire25_dan": dan,
+    "ntire25_dan": partial(dan, width=16, depth=6),
+    "ntire26_zenosr": partial(dan, width=18, depth=4, weighted=True),
     "ntire25_fmdn": fmdn,
     "ntire25_hannahsr": lambda scale: Centred(HannahSR(scale)),
     "ntire26_vscinet": vscinet,

@@ -17,9 +17,11 @@ def depthwise(width: int, kernel: int = 3, dilation: int = 1, bias: bool = True)
     return nn.Conv2d(width, width, kernel, padding=padding, dilation=dilation, groups=width, bias=bias)
 
 
-def blueprint(a: int, b: int, stride: int = 1, reflect: bool = False, bias: bool = False) -> nn.Sequential:
+def blueprint(
+    a: int, b: int, stride: int = 1, padding: int = 1, reflect: bool = False, bias: bool = False
+) -> nn.Sequential:
     """Haase and Amthor 2020: a 1x1 convolution, with a bias if `bias`, before a depthwise one."""
-    across = nn.Conv2d(b, b, 3, stride, padding=1, groups=b, padding_mode="reflect" if reflect else "zeros")
+    across = nn.Conv2d(b, b, 3, stride, padding, groups=b, padding_mode="reflect" if reflect else "zeros")
     return nn.Sequential(nn.Conv2d(a, b, 1, bias=bias), across)
 
 
@@ -131,11 +133,11 @@ class Scaled(nn.Module):
 class SpatialGate(nn.Module):
     """Liu et al. 2020, RFANet: pixels weighed by few channels and a coarse map of them, which `inner` goes on with."""
 
-    def __init__(self, width: int, few: int, *inner: nn.Module) -> None:
+    def __init__(self, width: int, few: int, *inner: nn.Module, reduce: nn.Module | None = None) -> None:
         super().__init__()
         self.squeeze, self.expand = nn.Conv2d(width, few, 1), nn.Conv2d(few, width, 1)
         self.fine = nn.Conv2d(few, few, 1)
-        self.coarse = nn.Sequential(nn.Conv2d(few, few, 3, 2), nn.MaxPool2d(7, 3), *inner)
+        self.coarse = nn.Sequential(reduce or nn.Conv2d(few, few, 3, 2), nn.MaxPool2d(7, 3), *inner)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.squeeze(x)
