@@ -8,12 +8,13 @@ from collections.abc import Callable
 
 from torch import nn
 
-from benchmarks.shapes import attending, distilling, kernels, modulating, plain, stacks, swift
+from benchmarks.shapes import attending, classic, distilling, kernels, modulating, plain, stacks, swift
 
 # By the name in benchmarks/published.csv, what builds a network for a scale: (N, 3, H, W) -> (N, 3, s * H, s * W)
 SHAPES: dict[str, Callable[[int], nn.Module]] = {
     **stacks.SHAPES,
     **plain.SHAPES,
+    **classic.SHAPES,
     **swift.SHAPES,
     **modulating.SHAPES,
     **distilling.SHAPES,
