@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from benchmarks.shapes import attending, classic, distilling, kernels, modulating, plain, stacks, swift
+from benchmarks.shapes import attending, classic, distilling, kernels, modulating, plain, stacks, swift, windows
 
 # By the name in benchmarks/published.csv, what builds a network for a scale: (N, 3, H, W) -> (N, 3, s * H, s * W)
 SHAPES: dict[str, Callable[[int], nn.Module]] = {
@@ -20,4 +20,5 @@ SHAPES: dict[str, Callable[[int], nn.Module]] = {
     **distilling.SHAPES,
     **kernels.SHAPES,
     **attending.SHAPES,
+    **windows.SHAPES,
 }

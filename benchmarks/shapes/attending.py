@@ -160,7 +160,7 @@ def fmen(scale: int, width: int = 50) -> nn.Module:
 
 
 class Head(nn.Module):
-    """AMCANet: half of its channels is weighed by the other half, and by that at a fourth of the size if `coarse`."""
+    """AMCANet: one half of the channels weighs the other, also at a quarter of the size if `coarse`."""
 
     def __init__(self, width: int, few: int, coarse: bool) -> None:
         super().__init__()
@@ -179,7 +179,7 @@ class Head(nn.Module):
 
 
 class Heads(nn.Module):
-    """AMCANet: attention of convolutions at two sizes, fused."""
+    """AMCANet: the outputs of a fine and a coarse head, fused."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -192,7 +192,7 @@ class Heads(nn.Module):
 
 
 class GatedHalf(nn.Module):
-    """AMCANet: a half of the channels gates the other one."""
+    """AMCANet: one half of the channels gates the other."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

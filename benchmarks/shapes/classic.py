@@ -1,4 +1,4 @@
-"""Early kinds of networks, of the weights that Keras, MXNet, OpenCV and UpscalerJS users are offered."""
+"""Early networks, as distributed for Keras, MXNet, OpenCV and UpscalerJS; some see only the luma."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,12 +12,12 @@ from benchmarks.shapes.parts import Added, conv
 
 
 def enlarged(scale: int) -> nn.Module:
-    """What comes before a network that works at full size."""
+    """Comes before a network that works at full size."""
     return nn.Upsample(scale_factor=float(scale), mode="bicubic")
 
 
 class OnLuma(nn.Module):
-    """A network of Y of a picture in YCbCr; Cb and Cr are enlarged bilinearly, as OpenCV does, unless they are."""
+    """Runs a network on Y of a YCbCr picture; Cb and Cr are enlarged bilinearly, as OpenCV does."""
 
     def __init__(self, network: nn.Module, scale: int) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ def espcn(scale: int) -> nn.Module:
 
 
 class OneBias(nn.Module):
-    """The same bias for all channels."""
+    """Adds the same learned value to all channels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class OneBias(nn.Module):
 
 
 def fsrcnn(scale: int, width: int, narrow: int, depth: int) -> nn.Module:
-    """Dong et al. 2016, FSRCNN: Saafke's, of Y, for OpenCV, with a pixel shuffle instead of the last convolution."""
+    """Dong et al. 2016, FSRCNN: Saafke's, of Y, for OpenCV, with a pixel shuffle as the last layer."""
     sizes = [(1, width, 5), (width, narrow, 1), *[(narrow, narrow, 3)] * depth, (narrow, width, 1)]
     layers = [layer for ins, outs, size in sizes for layer in (conv(ins, outs, size), nn.PReLU(outs))]
     tail = nn.Sequential(conv(width, scale**2, bias=False), OneBias(), nn.PixelShuffle(scale))
@@ -90,7 +90,7 @@ def fsrcnn(scale: int, width: int, narrow: int, depth: int) -> nn.Module:
 
 
 class Dense(nn.Module):
-    """Zhang et al. 2018, RDN: a block, here of one layer that adds `few` channels."""
+    """A block of RDN (Zhang et al. 2018), here of one layer, which adds `few` channels."""
 
     def __init__(self, width: int, few: int) -> None:
         super().__init__()

@@ -263,16 +263,18 @@ class HannahSR(nn.Module):
 class Cascade(nn.Module):
     """Depthwise convolutions of parts of the channels, each of which is given the result of the one before."""
 
-    def __init__(self, dim: int, parts: int) -> None:
+    def __init__(self, dim: int, parts: int, activated: bool = True) -> None:
         super().__init__()
         n = dim // parts
         last = [nn.Sequential(conv(n, n, 3, n), conv(n, n, 3, n))] * (parts - 3)
         self.parts = nn.ModuleList([conv(n, n, 3, n), conv(n, n, (5, 3), n), conv(n, n, (3, 5), n), *last])
+        self.activated = activated
 
     def forward(self, x: Tensor) -> Tensor:
         results: list[Tensor] = []
         for part, layer in zip(x.chunk(len(self.parts), dim=1), self.parts, strict=True):
-            results.append(F.gelu(layer(part + results[-1] if results else part)))
+            y = layer(part + results[-1] if results else part)
+            results.append(F.gelu(y) if self.activated else y)
         return torch.cat(results, dim=1)
 
 

@@ -15,7 +15,7 @@ def large_kernel(width: int) -> nn.Module:
 
 
 def lkdn(scale: int, width: int, depth: int) -> nn.Module:
-    """Xie et al. 2023, LKDN: with what the smaller one adds in training folded away."""
+    """Xie et al. 2023, LKDN; the skips and branches that LKDN-S has in training are folded."""
 
     def block() -> nn.Module:
         stages = [nn.Sequential(blueprint(width, width), nn.GELU()) for _ in range(3)]
@@ -56,7 +56,7 @@ class Modulated(nn.Module):
 
 
 def cfsr(scale: int, width: int = 48) -> nn.Module:
-    """Wu et al. 2024, CFSR: a transformer of convolutions, with its detectors of edges folded into them."""
+    """Wu et al. 2024, CFSR: a transformer of convolutions, with its edge filters folded into them."""
 
     def block() -> nn.Module:
         far = Added(PixelNorm(width, 1e-6), Modulated(width, 9), conv(width, width), Scaled(width))

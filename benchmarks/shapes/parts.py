@@ -85,7 +85,7 @@ class PixelNorm(nn.LayerNorm):
 
 
 class Centred(nn.Module):
-    """A network of pictures less the mean colour of DIV2K, which its result is without unless `restored`."""
+    """Runs a network on pictures minus DIV2K's mean colour, which is added back if `restored`."""
 
     mean: Tensor
 

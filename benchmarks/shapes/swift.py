@@ -1,4 +1,4 @@
-"""Networks of SPAN's blocks, whose attention has no parameters: SPAN, ESPAN, DSCF, SPANF and PDS."""
+"""Networks of SPAN's blocks, whose attention has no parameters: SPAN, DSCF, ESPAN, SPANF and PDS."""
 
 from collections.abc import Callable
 from functools import partial
@@ -27,7 +27,7 @@ class SPAB(nn.Module):
 
 
 class SPAN(nn.Module):
-    """Wan et al. 2024: fuses what is inside the last block (their SiLU works in place); ESPAN fuses its result."""
+    """Wan et al. 2024: fuses an activation inside the last block (its SiLU is in place); ESPAN, the block's output."""
 
     def __init__(self, scale: int, dim: int, head: int = 3, espan: bool = False) -> None:
         super().__init__()
@@ -48,12 +48,12 @@ class SPAN(nn.Module):
 
 
 def span(scale: int, dim: int) -> nn.Module:
-    """SPAN, and its heirs that differ from it in training only: SPAN-tiny (NTIRE 2024) and DSCF (NTIRE 2025)."""
+    """SPAN, SPAN-tiny (NTIRE 2024) and DSCF (NTIRE 2025), which differ only in width and training."""
     return Centred(SPAN(scale, dim), restored=False)
 
 
 class DSCFFused(nn.Module):
-    """VARH-AI's entry to NTIRE 2026: DSCF, two pairs of whose convolutions are folded into one each."""
+    """VARH-AI's entry to NTIRE 2026: DSCF with two pairs of convolutions folded into one each."""
 
     def __init__(self, scale: int, dim: int = 26) -> None:
         super().__init__()
