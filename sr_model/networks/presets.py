@@ -40,9 +40,12 @@ PRESETS = {
     ),
     "base": Preset("Fine", "The autoencoder of this project.", _autoencoder(48, 64, encoder=2, latent=1, decoder=3)),
     "large": Preset(
+        "Finer", "The same, wider and deeper.", _autoencoder(64, 96, encoder=4, latent=2, decoder=4)
+    ),
+    "best": Preset(
         "Best",
-        "The same, wider and deeper: for those who can wait.",
-        _autoencoder(64, 96, encoder=4, latent=2, decoder=4),
+        "Deeper again: for those who can wait.",
+        _autoencoder(64, 96, encoder=4, latent=2, decoder=8),
     ),
     "photo": Preset(
         "Photos",
