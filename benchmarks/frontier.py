@@ -208,22 +208,24 @@ def plot(points: Sequence[Point]) -> bytes:
             )
         for p in here:
             if p.ours:
-                # Steep, as neighbours in 8 bits are often on one height; the others below them.
-                place, angle = ((-3, 6), 70) if p.name.endswith(INT8) else ((5, -9), 0)
+                # Steep, as neighbours are often on one height: those in 8 bits above, the others below.
+                place, angle, side = ((-3, 6), 70, "bottom") if p.name.endswith(INT8) else ((-3, -6), -70, "top")
                 at = (p.seconds * 1e3, p.set5)
-                axes.annotate(p.name, at, place, textcoords="offset points", fontsize=7.5, rotation=angle)
+                axes.annotate(p.name, at, place, textcoords="offset points", fontsize=7.5, rotation=angle, va=side)
         least = min(p.set5 for p in here if p.ours)
         axes.set(xscale="log", ylim=(least - 0.6, max(p.set5 for p in here) + 0.15))
         axes.set_title(f"x{scale}", color=INK, fontsize=11)
         axes.set_xlabel("ms for 1280x720, OpenVINO on the CPU", color=QUIET, fontsize=8)
         axes.set_ylabel("Set5, dB", color=QUIET, fontsize=8)
         axes.grid(color="#e4e6e8", linewidth=0.8)
+        axes.set_axisbelow(True)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(x=0.16)  # for the name of the rightmost
         axes.tick_params(which="both", labelsize=8, colors=QUIET, length=0)
-    figure.axes[0].legend(fontsize=7, loc="lower right", frameon=False)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, loc="outside lower center", ncols=3, frameon=False)
     stream = io.BytesIO()
     FigureCanvasAgg(figure).print_png(stream)
     return stream.getvalue()
