@@ -39,9 +39,7 @@ PRESETS = {
         PlainConfig(2, 48, 48, encoder_layers=3, latent_layers=2, decoder_layers=3),
     ),
     "base": Preset("Fine", "The autoencoder of this project.", _autoencoder(48, 64, encoder=2, latent=1, decoder=3)),
-    "large": Preset(
-        "Finer", "The same, wider and deeper.", _autoencoder(64, 96, encoder=4, latent=2, decoder=4)
-    ),
+    "large": Preset("Finer", "The same, wider and deeper.", _autoencoder(64, 96, encoder=4, latent=2, decoder=4)),
     "best": Preset(
         "Best",
         "Deeper again: for those who can wait.",
