@@ -102,7 +102,7 @@ class Dense(nn.Module):
 
 
 def rdn(scale: int, width: int = 64) -> nn.Module:
-    """UpscalerJS's esrgan-slim and default model: a small RDN of idealo's, which enlarges by repeating pixels."""
+    """UpscalerJS's esrgan-slim, its default model: a small RDN of idealo's, which enlarges by repeating pixels."""
     colours = 3 * scale**2
     blocks = [nn.Sequential(conv(width, width, 3), Dense(width, 4)), Dense(width, 4)]
     fuse = nn.Sequential(conv(2 * width, width), conv(width, width, 3))
@@ -121,6 +121,5 @@ SHAPES: dict[str, Callable[[int], nn.Module]] = {
     "opencv_superres/ESPCN": espcn,
     "opencv_superres/FSRCNN": partial(fsrcnn, width=56, narrow=12, depth=4),
     "opencv_superres/FSRCNN-small": partial(fsrcnn, width=32, narrow=5, depth=1),
-    "upscalerjs/default": rdn,
     "upscalerjs/slim": rdn,
 }

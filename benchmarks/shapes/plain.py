@@ -219,5 +219,4 @@ SHAPES: dict[str, Callable[[int], nn.Module]] = {
     "abpn/M4C28": partial(ABPN, blocks=4, width=28),
     "abpn/M6C40": partial(ABPN, blocks=6, width=40),
     "carn_m": carn_m,
-    "mxnet_zoo/CARN-M": carn_m,
 }

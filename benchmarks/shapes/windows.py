@@ -41,7 +41,7 @@ class Windows(nn.Module):
         return x.view(c, h // a, a, w // b, b).permute(1, 3, 2, 4, 0).reshape(-1, 1, a * b, c)
 
     def join(self, x: Tensor, like: Tensor) -> Tensor:
-        """What `split` undoes."""
+        """(windows, 1, pixels, C) -> (1, C, H, W), as `like` is: undoes `split`."""
         a, b = self.size
         c, h, w = (int(n) for n in like.shape[1:])
         return x.view(h // a, w // b, a, b, c).permute(4, 0, 2, 1, 3).reshape(1, c, h, w)
