@@ -92,6 +92,7 @@ def opencv_network(scale: int, folder: Path | None, name: str) -> Enlarge:
 
 def preset(name: str, scale: int, own_scale: int, engine: str, device: str) -> Enlarge:
     upscaler = Upscaler.from_preset(name, own_scale, device, engine=engine)
+    upscaler.expect_many()
     if own_scale == 1:
         return lambda picture: upscaler(enlarge_bicubic(picture, scale))
     return upscaler

@@ -120,7 +120,9 @@ def measure(scale: int, runs: int) -> list[Point]:
         p.name: compiled(SHAPES[p.name](scale), x) for p in theirs if p.name in SHAPES
     }
     for name in ours:
-        jobs[name] = partial(Upscaler.from_preset(name, scale, "cpu"), Picture(pixels))
+        upscaler = Upscaler.from_preset(name, scale, "cpu")
+        upscaler.expect_many()
+        jobs[name] = partial(upscaler, Picture(pixels))
     seconds = fastest(jobs, runs)
 
     points = [

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sr_model.imaging import borders
-from sr_model.imaging.borders import RING, bounded
+from sr_model.imaging.finishing import borders
+from sr_model.imaging.finishing.borders import RING, bounded
 from sr_model.inference.upscaler import Upscaler
 from sr_model.models import weights
 

@@ -171,6 +171,22 @@ def test_memory_does_not_grow_with_the_variety_of_sizes() -> None:
     assert float(result.stdout) <= 50
 
 
+@pytest.mark.parametrize("streams", [1, 2])
+def test_a_result_stays_as_it_is_while_somebody_has_it(model: Network, streams: int) -> None:
+    """Or a part of it: later calls take other memory, and take it again when it is free."""
+    engine = OpenVinoEngine(model, streams)
+    inputs = [model.prepare(torch.full((1, 3, 16, 16), value)) for value in (0.1, 0.5, 0.9)]
+    parts = [engine(x)[..., 2:9, 3:] for x in inputs]
+    kept = [part.clone() for part in parts]
+    places = {part.data_ptr() for part in parts}
+    assert len(places) == 3
+    del parts[1]
+    for _ in range(5):
+        assert engine(inputs[0])[..., 2:9, 3:].data_ptr() in places
+    assert torch.equal(parts[0], kept[0])
+    assert torch.equal(parts[1], kept[2])
+
+
 RELEASED = """
 import sys
 import numpy as np

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sr_model.commands.main import main
 from sr_model.exporting.formats import LICENCE, export
-from sr_model.imaging.borders import bounded
+from sr_model.imaging.finishing.borders import bounded
 from sr_model.imaging.images import to_tensor
 from sr_model.imaging.resampling import bicubic
 from sr_model.imaging.tiles import tiled

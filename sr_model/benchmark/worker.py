@@ -56,6 +56,7 @@ def measure(upscaler: Upscaler, memory: Memory, size: tuple[int, int], runs: int
     from sr_model.networks.architecture import layers
 
     w, h = size
+    upscaler.expect_many()
     memory.reset()
     picture = noise(size)
     estimate = warm_up(upscaler, picture)

@@ -53,6 +53,8 @@ class Processing:
         self._write = write
         self._settings: dict[str, dict[str, Any]] = {}  # by ending
         self._gate = Gate()
+        if journal:
+            upscaler.expect_many()
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Tick | Record]:
         """Yield what becomes of each task, in order, and a Tick after each tile.

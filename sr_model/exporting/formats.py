@@ -80,7 +80,7 @@ def describe(network: Network, card: Card, half: bool, body: bool) -> dict[str, 
 
     `stride` and `receptive_field` are in input pixels: tiles that begin at multiples of the stride and have margins of
     the receptive field are exact. `bicubic` says who enlarges by bicubic (Keys, a = -0.5): "included", or "to be added"
-    to the output, whose outermost pixels are bounded then (imaging/borders.py).
+    to the output, whose outermost pixels are bounded then (imaging/finishing/borders.py).
     """
     return {
         "preset": card.preset,

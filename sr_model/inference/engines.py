@@ -7,6 +7,7 @@ in float32, the same for all.
 import functools
 import logging
 import warnings
+import weakref
 from contextlib import ExitStack
 from threading import Lock, Semaphore
 from typing import Any, Protocol
@@ -151,14 +152,14 @@ class OpenVinoEngine:
         body, noise = _Body(network.cpu().eval()), network.prepare(full_contrast_noise())
         self.compiled = _core().compile_model(to_openvino(body, noise), "CPU", config)
         self._free, self._releasing = Semaphore(self.streams), Lock()
-        self._requests: list[Any] = []  # that wait for the next call
+        self._requests: list[Any] = []  # that nobody has a result of
         self._small, self._has_run = noise, False
         self.in_bytes = is_quantized(network) and not self._overflows(body, noise)
         if is_quantized(network) and not self.in_bytes:
             log.warning("This processor's 8-bit instructions overflow (no VNNI): %s", NO_8_BIT)
             model = to_openvino(body, noise, bytes_recognised=False)
             self.compiled = _core().compile_model(model, "CPU", config)
-            self._requests.clear()  # of the one before
+            self._requests = []  # of the one before
 
     def _overflows(self, body: nn.Module, noise: Tensor) -> bool:
         """Whether sums of two products of bytes are cut to 16 bits, as by AVX2 and AVX-512 without VNNI.
@@ -175,19 +176,16 @@ class OpenVinoEngine:
             return self._infer(x)
 
     def _infer(self, x: Tensor) -> Tensor:
-        # With one stream a request of its own, made in no time: the result is its memory, and goes when the caller
-        # drops it. Several streams would wait for each other while they make them, for a third of the time.
         try:
             request = self._requests.pop()
         except IndexError:
             request = self.compiled.create_infer_request()
         request.infer([x.contiguous().numpy()], share_inputs=True)
-        y = torch.from_numpy(request.get_output_tensor(0).data)
-        if self.streams == 1:
-            return y
-        y = y.clone()
-        self._requests.append(request)
-        return y
+        result = request.get_output_tensor(0).data
+        # The result is the request's memory, so the request is free when the caller has dropped the result. Requests
+        # of their own for all calls would get new memory each time, which takes a small network a tenth of its time.
+        weakref.finalize(result, self._requests.append, request).atexit = False
+        return torch.from_numpy(result)
 
     def release(self) -> None:
         """Give back the layers' tensors and the last result, as large as the picture: up to 150 MB a network."""
@@ -195,6 +193,7 @@ class OpenVinoEngine:
             for _ in range(self.streams):
                 nobody_else.enter_context(self._free)
             if self._has_run:
+                self._requests = []  # results that somebody still has give their requests to the old list
                 self._infer(self._small)  # the compiled network holds on to the last result until there is another
                 self._requests.clear()
                 self.compiled.release_memory()

@@ -38,6 +38,7 @@ def mapped(
         assert item.back is not None, "it has been loaded"
         return made.error or item.back(made.pictures[0])
 
+    upscaler.expect_many()
     batch = default_batch(upscaler.device)
 
     def enlarge(pictures: Stream) -> Iterator[Tick | Enlarged]:

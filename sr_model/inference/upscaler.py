@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sr_model.errors import ConfigError, SRError
 from sr_model.imaging import agreement, images
+from sr_model.imaging.finishing.fused import begin_loading, fused
 from sr_model.imaging.images import Picture
 from sr_model.imaging.kinds import ImageLike, as_picture
 from sr_model.imaging.resampling import bicubic_times
@@ -204,10 +205,18 @@ class Upscaler:
 
         def function(x: Tensor) -> Tensor:
             nonlocal seconds
-            y, large, taken = self._through(x, engine)
+            x = x.to(self.device)
+            y, taken = self._through(x, engine)
             seconds += taken
+            if picture.pixels.dtype == np.uint8 and not repair:
+                in_bytes = self.model.finish_in_bytes(y, x)
+                bicubic = fused(x, self.scale) if with_bicubic and in_bytes is not None else None
+                if in_bytes is not None:
+                    return in_bytes if bicubic is None else torch.cat([in_bytes, bicubic])
+            large = bicubic_times(x, self.scale)
+            y = self.model.finish(y, x, large)
             if repair:
-                y = agreement.agreeing(y, x.to(y.device), repair)
+                y = agreement.agreeing(y, x, repair)
             return torch.cat([y, large]) if with_bicubic else y
 
         model, count = self.model, 2 if with_bicubic else 1
@@ -231,17 +240,15 @@ class Upscaler:
 
     def on_floats(self, x: Tensor) -> tuple[Tensor, float]:
         """(N, 3, H, W) in [0, 1] -> (N, 3, scale * H, scale * W), not clamped, and the network's seconds."""
-        y, _, seconds = self._through(x, self.engine)
-        return y, seconds
-
-    def _through(self, x: Tensor, engine: Engine) -> tuple[Tensor, Tensor, float]:
-        """(the enlarged tensor, the same by bicubic alone, the network's seconds)."""
         x = x.to(self.device)
-        large = bicubic_times(x, self.scale)
+        y, seconds = self._through(x, self.engine)
+        return self.model.finish(y, x, bicubic_times(x, self.scale)), seconds
+
+    def _through(self, x: Tensor, engine: Engine) -> tuple[Tensor, float]:
+        """(what the network's body returns for a tensor on the device, its seconds)."""
         start = time.perf_counter()
         y = engine(self.model.prepare(x))
-        seconds = time.perf_counter() - start
-        return self.model.finish(y, x, large), large, seconds
+        return y, time.perf_counter() - start
 
     def completed(self, picture: Picture, pixels: np.ndarray) -> Picture:
         """The enlarged picture of these pixels, with alpha and all else of the small one."""
@@ -253,8 +260,16 @@ class Upscaler:
         if self.mixed:
             self.mixed.release()
 
+    def expect_many(self) -> None:
+        """Load in the background what saves some milliseconds a picture, in this process: worth it from 50 or so on.
+
+        `map`, `warm_up` and folder jobs do it. Values half-way between two levels may be rounded the other way then.
+        """
+        begin_loading()
+
     def warm_up(self) -> None:
         """Enlarge an empty tile, so that the first picture does not wait for memory and kernels."""
+        self.expect_many()
         self(Picture(np.zeros((self.tile, self.tile, 3), np.uint8)))
 
 
@@ -282,8 +297,8 @@ def _enlarge(
 ) -> Iterator[tuple[int, int, list[Picture]]]:
     """Yield (tiles done, tiles in total, the pictures once all are done).
 
-    `function` maps (1, 3, h, w) in [0, 1] to (count, 3, scale * h, scale * w), one for each of `count` pictures. Only
-    one tile at a time is held in float; the rest is 8- or 16-bit pixels.
+    `function` maps (1, 3, h, w) in [0, 1] to (count, 3, scale * h, scale * w), one for each of `count` pictures, in
+    [0, 1] or as bytes. Only one tile at a time is held in float; the rest is 8- or 16-bit pixels.
     """
     picture = images.bleed_colours(picture)
     pixels = picture.pixels
@@ -298,12 +313,16 @@ def _enlarge(
 
     def on_floats(x: Tensor) -> Tensor:
         with torch.inference_mode():
-            return function(x.float() / levels)
+            return function(torch.div(x, levels))
 
     for region, result, to_come in tiled(on_floats, whole, tile, margin, stride):
         r = region * scale
         for array, part in zip(large, result.split(1), strict=True):
-            images.to_array(part, pixels.dtype, out=array[r.top : r.bottom, r.left : r.right])
+            target = array[r.top : r.bottom, r.left : r.right]
+            if part.dtype == torch.uint8:
+                target[:] = part[0].permute(1, 2, 0).numpy()
+            else:
+                images.to_array(part, pixels.dtype, out=target)
         done += 1
         if to_come:
             yield done, done + to_come, []

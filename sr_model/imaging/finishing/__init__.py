@@ -1,0 +1,1 @@
+"""The last steps of an enlargement: what is done with what a network returns."""

@@ -1,0 +1,84 @@
+"""The last steps of an enlargement in one pass over memory: bicubic, its sum with detail, bounds, rounding to bytes.
+
+Step by step, each over a picture of floats, they take torch longer than a small network takes for its convolutions.
+Numba compiles them, once a machine. As loading that takes half a second in each process, it is only done for many
+pictures. Without it, torch does the steps.
+"""
+
+import functools
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
+from threading import Thread
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sr_model.imaging.resampling import REACH, bicubic
+
+log = logging.getLogger(__name__)
+
+
+_loading: Future | None = None  # of the function, or of None
+
+
+def begin_loading() -> None:
+    """From now on `fused` works. What it needs is loaded in the background; the first time on a machine it is compiled,
+    which takes two seconds."""
+    global _loading
+    if _loading is None:
+        _loading = Future()
+        Thread(target=_load, args=(_loading,), daemon=True).start()
+
+
+def fused(x: Tensor, scale: int, detail: Tensor | None = None) -> Tensor | None:
+    """(1, 3, H, W) in [0, 1] -> (1, 3, scale * H, scale * W) uint8: enlarged by bicubic and rounded.
+
+    To it `detail` (1, 3 * scale**2, H, W or more, not looked at) is added, each pixel's channels in the places that
+    `F.pixel_shuffle` gives them, and the outermost pixels are bounded as by `borders.bounded`. The same as by torch,
+    but for values half-way between two levels. None if it is not done here: not on the CPU, without Numba, or before
+    `begin_loading`.
+    """
+    if x.device.type != "cpu" or _loading is None or (rows := _loading.result()) is None:
+        return None
+    h, w = x.shape[-2:]
+    planes = x[0].contiguous().numpy()
+    details = np.empty((0, 0, 0), np.float32) if detail is None else detail[0].contiguous().numpy()
+    large = np.empty((h * scale, w * scale, 3), np.uint8)
+    down, across = _taps(h, scale), _taps(w, scale)
+    threads = min(torch.get_num_threads(), h)
+    cuts = [h * part // threads for part in range(threads + 1)]
+    work = [(first, last, planes, details, down, across, large) for first, last in pairwise(cuts)]
+    if threads == 1:
+        rows(*work[0])
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(rows, *zip(*work, strict=True)))
+    return torch.from_numpy(large).permute(2, 0, 1)[None]
+
+
+def _load(future: Future) -> None:
+    try:
+        from sr_model.imaging.finishing.compiled import rows
+    except Exception as error:  # whatever a compiler may raise: not installed, another NumPy, an unknown processor
+        log.info("Without Numba the last steps are done one by one, which is slower: %s", error)
+        future.set_result(None)
+    else:
+        future.set_result(rows)
+
+
+def _taps(length: int, scale: int) -> np.ndarray:
+    """(scale * length, 2 * REACH + 1): the weights of the pixels around its own for each pixel of an enlarged side."""
+    if length <= 2 * REACH:
+        return _few_taps(length, scale)
+    few = _few_taps(2 * REACH + 1, scale).reshape(2 * REACH + 1, -1)  # all in the middle are the same
+    inner = np.repeat(few[REACH : REACH + 1], length - 2 * REACH, axis=0)
+    return np.concatenate([few[:REACH], inner, few[-REACH:]]).reshape(scale * length, -1)
+
+
+@functools.cache
+def _few_taps(length: int, scale: int) -> np.ndarray:
+    unit = torch.eye(length, dtype=torch.float64)[None, None]
+    weights = np.pad(bicubic(unit, (scale * length, length))[0, 0].float().numpy(), ((0, 0), (REACH, REACH)))
+    return np.stack([row[i // scale :][: 2 * REACH + 1] for i, row in enumerate(weights)])
