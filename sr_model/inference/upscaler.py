@@ -312,17 +312,23 @@ def _enlarge(
     yield done, total, []
 
     def on_floats(x: Tensor) -> Tensor:
+        # By NumPy in this thread: torch's threads would wait for more work, and take the engine's time by that.
+        floats = np.divide(x.numpy(), levels, dtype=np.float32)
         with torch.inference_mode():
-            return function(torch.div(x, levels))
+            return function(torch.from_numpy(floats))
 
     for region, result, to_come in tiled(on_floats, whole, tile, margin, stride):
         r = region * scale
-        for array, part in zip(large, result.split(1), strict=True):
-            target = array[r.top : r.bottom, r.left : r.right]
-            if part.dtype == torch.uint8:
-                target[:] = part[0].permute(1, 2, 0).numpy()
+        if result.dtype == torch.uint8:
+            parts = list(result.permute(0, 2, 3, 1).numpy())
+            if total == 1:
+                large = parts  # without a copy
             else:
-                images.to_array(part, pixels.dtype, out=target)
+                for array, part in zip(large, parts, strict=True):
+                    array[r.top : r.bottom, r.left : r.right] = part
+        else:
+            for array, part in zip(large, result.split(1), strict=True):
+                images.to_array(part, pixels.dtype, out=array[r.top : r.bottom, r.left : r.right])
         done += 1
         if to_come:
             yield done, done + to_come, []

@@ -101,7 +101,8 @@ class BicubicPlus(Network):
 
     def prepare(self, x: Tensor) -> Tensor:
         h, w = x.shape[-2:]
-        return F.pad(x, (0, w % self.stride, 0, h % self.stride), mode="replicate")
+        padding = (0, w % self.stride, 0, h % self.stride)
+        return F.pad(x, padding, mode="replicate") if is_traced() or any(padding) else x  # it would copy for nothing
 
     def body(self, x: Tensor) -> Tensor:
         return self.decoder(*self.encoder(x))

@@ -8,7 +8,6 @@ pictures. Without it, torch does the steps.
 import functools
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import pairwise
 from threading import Thread
 
 import numpy as np
@@ -47,14 +46,19 @@ def fused(x: Tensor, scale: int, detail: Tensor | None = None) -> Tensor | None:
     details = np.empty((0, 0, 0), np.float32) if detail is None else detail[0].contiguous().numpy()
     large = np.empty((h * scale, w * scale, 3), np.uint8)
     down, across = _taps(h, scale), _taps(w, scale)
-    threads = min(torch.get_num_threads(), h)
-    cuts = [h * part // threads for part in range(threads + 1)]
-    work = [(first, last, planes, details, down, across, large) for first, last in pairwise(cuts)]
-    if threads == 1:
-        rows(*work[0])
+
+    def work(part: int) -> None:
+        rows(h * part // parts, h * (part + 1) // parts, planes, details, down, across, large)
+
+    parts = min(torch.get_num_threads(), h)
+    if parts == 1:
+        work(0)
     else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(rows, *zip(*work, strict=True)))
+        with ThreadPoolExecutor(parts - 1) as others:
+            futures = [others.submit(work, part) for part in range(1, parts)]
+            work(0)
+        for future in futures:
+            future.result()
     return torch.from_numpy(large).permute(2, 0, 1)[None]
 
 
