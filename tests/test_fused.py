@@ -22,12 +22,12 @@ SIZES = ((1, 1), (1, 7), (2, 3), (5, 4), (9, 8), (7, 30), (61, 47), (20, 130))
 
 
 @pytest.fixture(autouse=True)
-def _loaded() -> Iterator[None]:
+def _expecting() -> Iterator[None]:
     """Other tests find it as it was: most do not expect many pictures."""
-    before = module._loading
-    module.begin_loading()
+    before = module._expected
+    module.expect_many()
     yield
-    module._loading = before
+    module._expected = before
 
 
 def picture(h: int, w: int, seed: int = 0) -> torch.Tensor:
@@ -86,7 +86,7 @@ def test_a_warm_upscaler_gives_the_picture_of_a_cold_one(model: Network, engine:
     image = Image.open(EXAMPLES / "chelsea.png").convert("RGB").crop((100, 60, 201, 133))
     upscaler = Upscaler(model, "cpu", engine=engine, tile=64)
     *_, warm = upscaler.steps(image, with_bicubic=True)
-    module._loading = None
+    module._expected = False
     *_, cold = upscaler.steps(image, with_bicubic=True)
     for a, b in ((warm.result, cold.result), (warm.bicubic, cold.bicubic)):
         off = np.abs(np.asarray(a).astype(int) - np.asarray(b))

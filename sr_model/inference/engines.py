@@ -1,7 +1,7 @@
 """What runs a network's body: torch on CUDA, torch on the CPU, or OpenVINO on the CPU, behind one call.
 
-Their outputs agree to within one level of 255. Everything around the body (bicubic, padding, rounding) is done by torch
-in float32, the same for all.
+Their outputs agree to within one level of 255. Everything around the body (bicubic, padding, rounding) is done in
+float32, the same for all.
 """
 
 import functools

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sr_model.errors import ConfigError, SRError
 from sr_model.imaging import agreement, images
-from sr_model.imaging.finishing.fused import begin_loading, fused
+from sr_model.imaging.finishing.fused import expect_many, fused
 from sr_model.imaging.images import Picture
 from sr_model.imaging.kinds import ImageLike, as_picture
 from sr_model.imaging.resampling import bicubic_times
@@ -261,11 +261,11 @@ class Upscaler:
             self.mixed.release()
 
     def expect_many(self) -> None:
-        """Load in the background what saves some milliseconds a picture, in this process: worth it from 50 or so on.
+        """Load, with the next picture, what saves some milliseconds of each in this process: worth it for 50 or more.
 
         `map`, `warm_up` and folder jobs do it. Values half-way between two levels may be rounded the other way then.
         """
-        begin_loading()
+        expect_many()
 
     def warm_up(self) -> None:
         """Enlarge an empty tile, so that the first picture does not wait for memory and kernels."""

@@ -7,8 +7,8 @@ pictures. Without it, torch does the steps.
 
 import functools
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Thread
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -18,17 +18,13 @@ from sr_model.imaging.resampling import REACH, bicubic
 
 log = logging.getLogger(__name__)
 
+_expected = False  # whether there will be many pictures
 
-_loading: Future | None = None  # of the function, or of None
 
-
-def begin_loading() -> None:
-    """From now on `fused` works. What it needs is loaded in the background; the first time on a machine it is compiled,
-    which takes two seconds."""
-    global _loading
-    if _loading is None:
-        _loading = Future()
-        Thread(target=_load, args=(_loading,), daemon=True).start()
+def expect_many() -> None:
+    """From now on `fused` works, in this process."""
+    global _expected
+    _expected = True
 
 
 def fused(x: Tensor, scale: int, detail: Tensor | None = None) -> Tensor | None:
@@ -37,9 +33,9 @@ def fused(x: Tensor, scale: int, detail: Tensor | None = None) -> Tensor | None:
     To it `detail` (1, 3 * scale**2, H, W or more, not looked at) is added, each pixel's channels in the places that
     `F.pixel_shuffle` gives them, and the outermost pixels are bounded as by `borders.bounded`. The same as by torch,
     but for values half-way between two levels. None if it is not done here: not on the CPU, without Numba, or before
-    `begin_loading`.
+    `expect_many`. The first call loads what Numba has compiled, or compiles it.
     """
-    if x.device.type != "cpu" or _loading is None or (rows := _loading.result()) is None:
+    if x.device.type != "cpu" or not _expected or (rows := _rows()) is None:
         return None
     h, w = x.shape[-2:]
     planes = x[0].contiguous().numpy()
@@ -62,14 +58,14 @@ def fused(x: Tensor, scale: int, detail: Tensor | None = None) -> Tensor | None:
     return torch.from_numpy(large).permute(2, 0, 1)[None]
 
 
-def _load(future: Future) -> None:
+@functools.cache
+def _rows() -> Callable[..., None] | None:
     try:
         from sr_model.imaging.finishing.compiled import rows
     except Exception as error:  # whatever a compiler may raise: not installed, another NumPy, an unknown processor
         log.info("Without Numba the last steps are done one by one, which is slower: %s", error)
-        future.set_result(None)
-    else:
-        future.set_result(rows)
+        return None
+    return rows
 
 
 def _taps(length: int, scale: int) -> np.ndarray:
