@@ -5,7 +5,7 @@ import numpy as np
 
 from sr_model.imaging.finishing.borders import REACH, RING, ROOM
 
-# Every function that is compiled in has to know its types beforehand, and no thread holds Python's lock meanwhile.
+# With its types known it is compiled, or read from the disk, when this module is imported, not at the first call.
 SIGNATURE = numba.void(
     numba.int64,
     numba.int64,
