@@ -14,6 +14,7 @@ from hypothesis import settings
 from PIL import Image
 from safetensors.torch import save as save_tensors
 
+from sr_model.imaging.finishing import fused
 from sr_model.inference.upscaler import Upscaler
 from sr_model.models import weights
 from sr_model.networks import Config, Network, build
@@ -33,6 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("long")
         if not any(item.get_closest_marker(name) for name in ("long", "slow")):
             item.add_marker("quick")
+
+
+@pytest.fixture(autouse=True)
+def of_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a process expects many pictures lasts as long as it; tests are to find it as if they were alone."""
+    monkeypatch.setattr(fused, "_expected", False)
 
 
 def tiny_model(scale: int = 2, seed: int = 0) -> Network:

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -22,12 +21,8 @@ SIZES = ((1, 1), (1, 7), (2, 3), (5, 4), (9, 8), (7, 30), (61, 47), (20, 130))
 
 
 @pytest.fixture(autouse=True)
-def _expecting() -> Iterator[None]:
-    """Other tests find it as it was: most do not expect many pictures."""
-    before = module._expected
+def _expecting(of_few: None) -> None:
     module.expect_many()
-    yield
-    module._expected = before
 
 
 def picture(h: int, w: int, seed: int = 0) -> torch.Tensor:
@@ -71,13 +66,13 @@ def test_parts_equal_the_whole() -> None:
     x, y = picture(50, 40), details(50, 40, 3)
     whole, part = in_bytes(x, 3, y), in_bytes(x[..., 10:, 6:], 3, y[..., 10:, 6:])
     assert torch.equal(part[..., 12:, 12:], whole[..., 42:, 30:])
-    threads = torch.get_num_threads()
+    before = torch.get_num_threads()
     try:
-        torch.set_num_threads(1)
-        alone = in_bytes(x, 3, y)
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            assert torch.equal(in_bytes(x, 3, y), whole)
     finally:
-        torch.set_num_threads(threads)
-    assert torch.equal(alone, whole)
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])

@@ -280,9 +280,12 @@ def best_tile(model: Network) -> int:
 
 def enlarge_bicubic(picture: Picture, scale: int) -> Picture:
     """The picture enlarged by bicubic (a = -0.5), with alpha and borders treated as `Upscaler` does."""
-    *_, (_, _, pictures) = _enlarge(
-        lambda x: bicubic_times(x, scale), picture, count=1, scale=scale, tile=1024, margin=4, stride=1
-    )
+
+    def function(x: Tensor) -> Tensor:
+        in_bytes = fused(x, scale) if picture.pixels.dtype == np.uint8 else None
+        return bicubic_times(x, scale) if in_bytes is None else in_bytes
+
+    *_, (_, _, pictures) = _enlarge(function, picture, count=1, scale=scale, tile=1024, margin=4, stride=1)
     return pictures[0]
 
 
