@@ -105,7 +105,7 @@ assert "numba" in sys.modules
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_torch_takes_over_without_numba(model: Network) -> None:
+def test_torch_takes_over_without_numba() -> None:
     """Not installed, or broken: the picture is the same."""
     program = """
 import sys

@@ -325,7 +325,7 @@ def _enlarge(
         if result.dtype == torch.uint8:
             parts = list(result.permute(0, 2, 3, 1).numpy())
             if total == 1:
-                large = parts  # without a copy
+                large = [np.ascontiguousarray(part) for part in parts]  # as it is already, but for thin pictures
             else:
                 for array, part in zip(large, parts, strict=True):
                     array[r.top : r.bottom, r.left : r.right] = part
