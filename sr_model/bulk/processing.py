@@ -53,7 +53,7 @@ class Processing:
         self._write = write
         self._settings: dict[str, dict[str, Any]] = {}  # by ending
         self._gate = Gate()
-        if journal:
+        if journal:  # else it is one file
             upscaler.expect_many()
 
     def run(self, tasks: Iterable[Task]) -> Iterator[Tick | Record]:
