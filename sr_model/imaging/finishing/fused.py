@@ -30,10 +30,10 @@ def expect_many() -> None:
 def fused(x: Tensor, scale: int, detail: Tensor | None = None) -> Tensor | None:
     """(1, 3, H, W) float32 in [0, 1] -> (1, 3, scale * H, scale * W) uint8: enlarged by bicubic and rounded.
 
-    To it `detail` (1, 3 * scale**2, H or more, W or more) float32, in the same unit, is added, each pixel's channels in the places that
-    `F.pixel_shuffle` gives them, and the outermost pixels are bounded as by `borders.bounded`. The same as by torch,
-    but for values half-way between two levels. None if it is not done here: not on the CPU, without Numba, or before
-    `expect_many`. The first call loads what Numba has compiled, or compiles it.
+    To it `detail` (1, 3 * scale**2, H or more, W or more) float32, in the same unit, is added, each pixel's channels in
+    the places that `F.pixel_shuffle` gives them, and the outermost pixels are bounded as by `borders.bounded`. The same
+    as by torch, but for values half-way between two levels. None if it is not done here: not on the CPU, without Numba,
+    or before `expect_many`. The first call loads what Numba has compiled, or compiles it.
     """
     if x.device.type != "cpu" or not _expected or (rows := _rows()) is None:
         return None
