@@ -92,10 +92,10 @@ def test_the_summary_is_a_table_that_fits_a_terminal(config: Config) -> None:
 
 def test_the_summary_folds_residual_blocks() -> None:
     """A series of them is one line, with what all of them have together."""
-    network = build(presets.config("base", 2))
-    block = parameter_count(ResidualBlock(48))
-    line = next(line for line in summary(network).splitlines() if "3 x residual block" in line)
-    assert f"{3 * block:,}" in line
+    network = build(presets.config("large", 2))
+    block = parameter_count(ResidualBlock(64))
+    line = next(line for line in summary(network).splitlines() if "4 x residual block" in line)
+    assert f"{4 * block:,}" in line
 
 
 def test_skips_are_found_in_the_run() -> None:
@@ -107,8 +107,8 @@ def test_skips_are_found_in_the_run() -> None:
 
     assert arcs(ClassicConfig()) == []
     assert arcs(ClassicConfig(skips=True)) == [("encoder2", "64×64×64"), ("encoder1", "32×128×128")]
-    assert [origin for origin, _ in arcs(presets.config("base", 2))] == [
-        "encoder.blocks.1.add",
+    assert [origin for origin, _ in arcs(presets.config("large", 2))] == [
+        "encoder.blocks.3.add",
         "encoder.stem",
         "picture",
     ]

@@ -94,13 +94,13 @@ def test_a_network_learns() -> None:
 @pytest.mark.slow
 def test_the_whole_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each network is a folder that the other commands take."""
-    monkeypatch.setattr(family, "PRESETS", {"nano": 1.0, "base": 1.0})
+    monkeypatch.setattr(family, "PRESETS", {"nano": 1.0, "photo": 1.0})
     monkeypatch.setattr(family, "BATCH", 1)
     photos = tmp_path / "photos"
     photos.mkdir()
     shutil.copy(EXAMPLES / "chelsea.png", photos)
     family.train_family([str(photos)], str(photos), tmp_path / "out", 30.0, 4)
     names = {folder.name: weights.described(folder) for folder in (tmp_path / "out").iterdir()}
-    clean = {f"{preset}-x{scale}": [(preset, scale)] for preset in ("nano", "base") for scale in (2, 3, 4)}
+    clean = {f"{preset}-x{scale}": [(preset, scale)] for preset in ("nano", "photo") for scale in (2, 3, 4)}
     repairs = {f"photo-{kind}-x{scale}": [("photo", scale)] for kind in making.KINDS for scale in (1, 2, 3, 4)}
     assert names == clean | repairs

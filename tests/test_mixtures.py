@@ -39,6 +39,17 @@ def test_a_parent_that_was_trained_on_since_does_not_take_hours_away(runs: list[
     assert mix("base", runs, tmp_path / "out", tmp_path / "weights").training["hours"] == 9.0
 
 
+def test_a_mixed_parent_gives_its_weights_of_strength_0(runs: list[Path], tmp_path: Path) -> None:
+    """So weights can be mixed anew: the parent stays the same, and its hours are counted once."""
+    folder = tmp_path / "weights"
+    before = mix("base", runs, folder, folder)
+    again = mix("photo", runs[1:], folder, folder)
+    assert again.training["parent"] == before.training["parent"]
+    assert (again.training["earlier"], again.training["hours"]) == ({"hours": 2.0}, 2.5)
+    state = weights.load("photo", 2, folder, 0)[0].state_dict()
+    assert all(torch.equal(state[key], value) for key, value in tiny_model().state_dict().items())
+
+
 def test_what_cannot_be_mixed_is_refused(runs: list[Path], tmp_path: Path) -> None:
     """Two runs on the same degradation, other networks, folders without weights, each in a sentence."""
     with pytest.raises(ConfigError, match="degradation of its own"):
@@ -53,7 +64,7 @@ def test_what_cannot_be_mixed_is_refused(runs: list[Path], tmp_path: Path) -> No
 
 def test_the_command_says_what_it_made(runs: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """Beside the parent, which is looked up where the result goes; a parent that is not there is a sentence."""
-    options = [*map(str, runs), "--weights", str(tmp_path / "weights")]
+    options = [*map(str, runs), "--weights", str(tmp_path / "weights"), "--parent", "base"]
     assert main(["mix", *options]) == 0
     assert "light 0.5, heavy 1" in capsys.readouterr().out
     assert weights.read_card("photo", 2, tmp_path / "weights").strengths

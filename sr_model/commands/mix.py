@@ -15,7 +15,12 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     parser.add_argument(
         "runs", type=Path, nargs="+", metavar="RUN_DIR", help="folders of train.py, from weak to strong"
     )
-    parser.add_argument("--parent", default="base", metavar="NAME", help="the preset of strength 0 (default: base)")
+    parser.add_argument(
+        "--parent",
+        default="photo",
+        metavar="NAME",
+        help="the preset of strength 0 (default: photo, its own strength 0)",
+    )
     parser.add_argument(
         "--weights", type=Path, metavar="FOLDER", help="where the parent is and the result goes (default: weights)"
     )

@@ -19,8 +19,8 @@ def mix(parent: str, runs: Sequence[Path], target: Path, folder: Path) -> Card:
     """Install in `target` the parent's weights, of strength 0, and those of each run, the last one's of strength 1.
 
     `runs` are folders of train.py, from weak to strong; each set is named after the degradation that it was trained on.
-    `parent` is a preset in `folder`, of the runs' scale and shape. Raises WeightsError for missing or damaged weights,
-    and ConfigError for runs that do not fit together.
+    `parent` is a preset in `folder`, of the runs' scale and shape; if it is mixed itself, its weights of strength 0 are
+    the parent. Raises WeightsError for missing or damaged weights, and ConfigError for runs that do not fit together.
     """
     found = [_only_weights(run) for run in runs]
     preset, scale = found[0]
@@ -36,13 +36,15 @@ def mix(parent: str, runs: Sequence[Path], target: Path, folder: Path) -> Card:
     names = [PARENT, *(_degradation(card) for card in cards[1:])]
     if len(set(names)) < len(names):
         raise ConfigError(f"Each run must be trained on a degradation of its own; these are: {', '.join(names[1:])}.")
-    tensors = {
-        f"{name}.{key}": value
-        for name, (data, _) in zip(names, read, strict=True)
-        for key, value in load_tensors(data).items()
-    }
-    data = save_tensors(tensors)
-    hours = [float(card.training.get("hours", 0)) for card in cards]
+    sets = [load_tensors(data) for data, _ in read]
+    began = {PARENT: {"name": weights.name(parent, scale), "sha256": cards[0].sha256}, "earlier": cards[0].training}
+    if cards[0].strengths:
+        sets[0] = weights.mixed(sets[0], cards[0].strengths, 0.0)
+        began = {key: cards[0].training[key] for key in began}
+    data = save_tensors(
+        {f"{name}.{key}": value for name, values in zip(names, sets, strict=True) for key, value in values.items()}
+    )
+    hours = [float(training.get("hours", 0)) for training in (began["earlier"], *(card.training for card in cards[1:]))]
     card = Card(
         preset=preset,
         scale=scale,
@@ -54,12 +56,11 @@ def mix(parent: str, runs: Sequence[Path], target: Path, folder: Path) -> Card:
             # The parent's count once; it may have been trained on since the runs began with it.
             "hours": round(hours[0] + sum(max(0.0, hour - hours[0]) for hour in hours[1:]), 2),
             "steps": max(int(card.training.get("steps", 0)) for card in cards[1:]),
-            PARENT: {"name": weights.name(parent, scale), "sha256": cards[0].sha256},
             **{
                 name: {key: value for key, value in card.training.items() if key != "earlier"}
                 for name, card in zip(names[1:], cards[1:], strict=True)
             },
-            "earlier": cards[0].training,
+            **began,
         },
         sha256=hashlib.sha256(data).hexdigest(),
         made=datetime.now(UTC).date().isoformat(),

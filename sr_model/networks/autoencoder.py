@@ -1,4 +1,4 @@
-"""The super-resolution autoencoder of this project."""
+"""The deep autoencoder: residual blocks around a latent."""
 
 from dataclasses import dataclass
 

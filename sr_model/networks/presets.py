@@ -22,33 +22,25 @@ class Preset:
     training: dict[str, Any] = field(default_factory=dict)  # fields of TrainConfig that differ from its defaults
 
 
-def _autoencoder(width: int, latent_width: int, encoder: int, latent: int, decoder: int) -> AutoencoderConfig:
+def _plain(width: int, latent_width: int, encoder: int, latent: int, decoder: int) -> PlainConfig:
+    return PlainConfig(2, width, latent_width, encoder, latent, decoder)
+
+
+def _residual(width: int, latent_width: int, encoder: int, latent: int, decoder: int) -> AutoencoderConfig:
     return AutoencoderConfig(2, width, latent_width, encoder, latent, decoder)
 
 
 _TUTORIAL = {"loss": "mse", "optimizer": "adam", "batch_size": 4, "patch_size": 128, "grad_clip": 0.0}
 PRESETS = {
-    "nano": Preset(
-        "Fast",
-        "A stack of plain convolutions, a fifth of the work.",
-        PlainConfig(2, 32, 32, encoder_layers=2, latent_layers=1, decoder_layers=2),
-    ),
-    "small": Preset(
-        "Balanced",
-        "The same, wider and deeper.",
-        PlainConfig(2, 48, 48, encoder_layers=3, latent_layers=2, decoder_layers=3),
-    ),
-    "base": Preset("Fine", "The autoencoder of this project.", _autoencoder(48, 64, encoder=2, latent=1, decoder=3)),
-    "large": Preset("Finer", "The same, wider and deeper.", _autoencoder(64, 96, encoder=4, latent=2, decoder=4)),
-    "best": Preset(
-        "Best",
-        "Deeper again: for those who can wait.",
-        _autoencoder(64, 96, encoder=4, latent=2, decoder=8),
-    ),
+    "nano": Preset("Fast", "A short stack of plain convolutions.", _plain(32, 32, encoder=2, latent=1, decoder=2)),
+    "small": Preset("Balanced", "The same, wider and deeper.", _plain(48, 48, encoder=3, latent=2, decoder=3)),
+    "base": Preset("Fine", "The same, deeper again.", _plain(48, 48, encoder=8, latent=2, decoder=8)),
+    "large": Preset("Finer", "A deep stack of residual blocks.", _residual(64, 96, encoder=4, latent=2, decoder=4)),
+    "best": Preset("Best", "Deeper again: for those who can wait.", _residual(64, 96, encoder=4, latent=2, decoder=8)),
     "photo": Preset(
         "Photos",
         "For photos as people have them: compressed, noisy or soft.",
-        _autoencoder(48, 64, encoder=2, latent=1, decoder=3),
+        _residual(48, 64, encoder=2, latent=1, decoder=3),
         {"degradation": "heavy", "loss": "l1=1,ms_ssim=0.5"},
     ),
     "classic": Preset(
