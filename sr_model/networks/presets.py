@@ -34,7 +34,7 @@ _TUTORIAL = {"loss": "mse", "optimizer": "adam", "batch_size": 4, "patch_size": 
 PRESETS = {
     "nano": Preset("Fast", "A short stack of plain convolutions.", _plain(32, 32, encoder=2, latent=1, decoder=2)),
     "small": Preset("Balanced", "The same, wider and deeper.", _plain(48, 48, encoder=3, latent=2, decoder=3)),
-    "base": Preset("Fine", "The same, deeper again.", _plain(48, 48, encoder=8, latent=2, decoder=8)),
+    "base": Preset("Fine", "The same, deeper again.", _plain(48, 48, encoder=8, latent=8, decoder=8)),
     "large": Preset("Finer", "A deep stack of residual blocks.", _residual(64, 96, encoder=4, latent=2, decoder=4)),
     "best": Preset("Best", "Deeper again: for those who can wait.", _residual(64, 96, encoder=4, latent=2, decoder=8)),
     "photo": Preset(
