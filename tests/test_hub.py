@@ -235,12 +235,13 @@ def test_commands_take_a_repository_where_they_take_a_folder(
 
 def test_training_begins_with_weights_of_the_hub(server: Hub, photo_folder: Path, tmp_path: Path) -> None:
     """--init takes hf://; what was learned before, and its commit, are on the new weights' card."""
-    sha = server.add(NAME, files(preset="base"))
-    shape = "width=8,latent_width=8,encoder_blocks=1,latent_blocks=1,decoder_blocks=1"
-    options = ["--max-steps", "1", "--patch-size", "16", "--batch-size", "2", "--device", "cpu", "--network", shape]
+    sha = server.add(NAME, files(preset="large"))
+    shape = ["--preset", "large"]
+    shape += ["--network", "width=8,latent_width=8,encoder_blocks=1,latent_blocks=1,decoder_blocks=1"]
+    options = ["--max-steps", "1", "--patch-size", "16", "--batch-size", "2", "--device", "cpu", *shape]
     arguments = ["--data", str(photo_folder), "--run-dir", str(tmp_path / "run"), "--init", f"hf://{NAME}", *options]
     assert train_main(arguments) == 0
-    card = weights.read_card("base", 2, tmp_path / "run")
+    card = weights.read_card("large", 2, tmp_path / "run")
     assert card.training["earlier"] == {"steps": 1, "weights": f"hf://{NAME}@{sha}"}
     with pytest.raises(SystemExit):
         train_main(["--init"])

@@ -15,6 +15,7 @@ from sr_model.losses import LOSSES
 from sr_model.models import weights
 from sr_model.networks import presets
 from sr_model.networks.by_name import build
+from sr_model.networks.plain import PlainConfig
 from sr_model.training import TrainConfig, folder, train
 from sr_model.training.checkpoint import load_newest
 from sr_model.training.progress import Progress
@@ -71,6 +72,15 @@ def test_a_begun_run_is_not_overwritten(config: TrainConfig) -> None:
     with pytest.raises(ConfigError, match="other photos"):
         train(dataclasses.replace(config, resume=True), quiet())
     assert (config.folder / "nano-x2.safetensors").read_bytes() == before
+
+
+def test_a_run_of_another_shape_is_not_resumed(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Presets may get another network from one version to the next; a run of the earlier one stays as it is."""
+    train(config, quiet())
+    preset = presets.find("nano")
+    monkeypatch.setitem(presets.PRESETS, "nano", dataclasses.replace(preset, network=PlainConfig(2, 8, 8, 1, 1, 1)))
+    with pytest.raises(ConfigError, match="another shape"):
+        train(dataclasses.replace(config, resume=True), quiet())
 
 
 @pytest.mark.long

@@ -30,7 +30,7 @@ from sr_model.models import weights
 from sr_model.networks import Network, build, presets
 
 # Shares of a part's time. What photo learns of clean pictures is the parent of its weights for damaged ones.
-PRESETS = {"nano": 1.0, "small": 1.6, "base": 2.5, "photo": 2.5, "large": 5.0, "best": 7.0}
+PRESETS = {"nano": 1.0, "small": 1.6, "base": 3.5, "photo": 2.5, "large": 5.0, "best": 7.0}
 PARTS = {"x2": 0.46, "x3 and x4": 0.26, "photo": 0.28}  # shares of the whole time
 KIND_SHARES = {"heavy": 1.25, "light": 0.75}
 SCALES = (4, 3)  # that begin with x2's weights

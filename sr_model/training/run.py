@@ -106,6 +106,12 @@ class Run:
                 f"The run in {self.folder} was started on other photos ({meta['patches']} patches an epoch, now "
                 f"{len(self.patches)}). Use the same --data, or another --run-dir."
             )
+        own = self.state.model.state_dict()
+        if any(f"model.{name}" not in tensors or tensors[f"model.{name}"].shape != own[name].shape for name in own):
+            raise ConfigError(
+                f"The run in {self.folder} trains a network of another shape, which {self.config.preset} had in an "
+                "earlier version. Use another --run-dir; --init takes its weights as far as they fit."
+            )
         self.state.load(tensors, meta)
         step = self.state.step
         if self.group.any(self.group.sum(step) != step * self.group.size):
