@@ -96,7 +96,7 @@ class Run:
         return found
 
     def go_on(self) -> None:
-        """Load the newest intact checkpoint. Raises ConfigError if it belongs to another run, and DataError."""
+        """Load the newest intact checkpoint. Raises ConfigError if it is of another run or shape, and DataError."""
         tensors, meta, complaints = checkpoint.load_newest(self.folder / "checkpoints")
         for complaint in complaints:
             self.log.warn(complaint)
