@@ -40,16 +40,19 @@ def test_it_comes_nearer_to_the_float_network(network: Network, pictures: list[T
 
 
 def test_it_is_in_8_bits_still(network: Network, pictures: list[Tensor]) -> None:
-    """The same layers, with weights in bytes and the ranges of their inputs, and the same each time."""
+    """The same layers, with weights in bytes, and the same each time. A picture's levels stay as they are."""
     quantized = quantize(network, pictures)
     first, second = (fine_tune(quantized, network, pictures, steps=3) for _ in range(2))
     before, after = quantized.state_dict(), first.state_dict()
     assert {key: value.dtype for key, value in after.items()} == {key: value.dtype for key, value in before.items()}
+    moved = []
     for name, layer in first.named_modules():
         if isinstance(layer, QuantizedConv2d):
             assert not torch.equal(layer.bias, before[f"{name}.bias"])
-        if isinstance(layer, RoundedInput):
+            moved.append(not torch.equal(layer.input_scale, before[f"{name}.input_scale"]))
+        elif isinstance(layer, RoundedInput):
             assert torch.equal(layer.input_scale, before[f"{name}.input_scale"])
+    assert moved == [False] + [True] * (len(moved) - 1)
     assert all(torch.equal(value, after[key]) for key, value in second.state_dict().items())
 
 

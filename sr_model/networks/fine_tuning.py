@@ -14,24 +14,38 @@ from sr_model.networks.quantization import QuantizedConv2d
 STEPS = 600
 PATCHES, SIDE = 8, 64  # of a step
 LEARNING_RATE = 1e-4
+STEP_RATE = 1e-3  # of the logarithms of the inputs' steps
 WARMUP = 0.1  # of the steps
 
 
 class _Learning(nn.Module):
     """What a QuantizedConv2d will compute, of float32 weights; gradients pass as if nothing were rounded."""
 
-    def __init__(self, layer: QuantizedConv2d, conv: nn.Conv2d) -> None:
+    def __init__(self, layer: QuantizedConv2d, conv: nn.Conv2d, learns_step: bool) -> None:
         super().__init__()
         self.layer, self.conv = layer, copy.deepcopy(conv)
+        self.log_step = nn.Parameter(layer.input_scale.log(), requires_grad=learns_step)  # of the input's levels
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layer.of_rounded(x, self.conv)
+        step, lowest = self.log_step.exp(), int(self.layer.input_lowest)
+        level = (x / step).clamp(lowest, lowest + 255)
+        level = level + (level.round() - level).detach()
+        return self.layer.of_rounded(level * step, self.conv)
+
+    @torch.no_grad()
+    def learned(self) -> QuantizedConv2d:
+        """The layer, with what was learned in bytes."""
+        self.layer.take_weights(self.conv)
+        if self.log_step.requires_grad:
+            self.layer.input_scale.copy_(self.log_step.exp())
+        return self.layer
 
 
 def fine_tune(quantized: Network, network: Network, pictures: Sequence[Tensor], steps: int = STEPS) -> Network:
     """A copy of `quantized`, the 8-bit version of `network`, that has learned to give what `network` does.
 
-    What is learned are weights and biases; the ranges of the inputs stay. The error is the mean square over random
+    What is learned are weights, biases and how far apart the levels of an input are (Esser et al. 2020), but for those
+    of the first layer: a picture's values are on them as they are. The error is the mean square over random
     patches of `pictures` (1, 3, H, W) in [0, 1], so no truth is needed, and what rounding of one layer does, others
     make good. The same every time. Raises ValueError if there is no picture.
     """
@@ -44,10 +58,12 @@ def fine_tune(quantized: Network, network: Network, pictures: Sequence[Tensor], 
         if isinstance(layer, QuantizedConv2d):
             conv = network.get_submodule(name)
             assert isinstance(conv, nn.Conv2d), "a layer takes the place of its like"
-            learning[name] = _Learning(copy.deepcopy(layer), conv)
+            learning[name] = _Learning(copy.deepcopy(layer), conv, learns_step=bool(learning))
             learner.set_submodule(name, learning[name])
-    learned = [value for value in learner.parameters() if value.is_floating_point() and value.requires_grad]
-    optimizer = torch.optim.Adam(learned, LEARNING_RATE)
+    convs = [value for module in learning.values() for value in module.conv.parameters()]
+    steps_of_levels = [module.log_step for module in learning.values() if module.log_step.requires_grad]
+    groups = [{"params": convs, "lr": LEARNING_RATE}, {"params": steps_of_levels, "lr": STEP_RATE}]
+    optimizer = torch.optim.Adam(groups)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step / steps))
     draw = random.Random(0)
     with torch.enable_grad():
@@ -63,8 +79,7 @@ def fine_tune(quantized: Network, network: Network, pictures: Sequence[Tensor], 
             optimizer.step()
             schedule.step()
     for name, module in learning.items():
-        module.layer.take_weights(module.conv)
-        learner.set_submodule(name, module.layer)
+        learner.set_submodule(name, module.learned())
     return learner
 
 

@@ -76,17 +76,17 @@ class QuantizedConv2d(RoundedInput):
     def forward(self, x: Tensor) -> Tensor:
         weight = self.weight.float() * self.weight_scale.view(-1, 1, 1, 1)
         # Rounding changes no value here; it is how OpenVINO recognises 8-bit weights.
-        return self._convolved(x, weight, self.weight_scale, self.bias)
+        return self._convolved(self.rounded(x), weight, self.weight_scale, self.bias)
 
     def of_rounded(self, x: Tensor, conv: nn.Conv2d) -> Tensor:
-        """What this layer would give, had it taken the weights of `conv`. Gradients pass the rounding unchanged."""
+        """What this layer would give for rounded `x`, had it the weights of `conv`. Gradients pass their rounding."""
         assert conv.bias is not None, "all convolutions here have one"
         return self._convolved(x, conv.weight, _weight_scale(conv.weight.detach()), conv.bias)
 
     def _convolved(self, x: Tensor, weight: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
         zero = torch.zeros_like(scale, dtype=torch.int32)
         weight = torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, -127, 127)
-        return F.conv2d(self.rounded(x), weight, bias, self.stride, self.padding)
+        return F.conv2d(x, weight, bias, self.stride, self.padding)
 
 
 class QuantizedMove(RoundedInput):
