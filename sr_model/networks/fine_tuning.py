@@ -45,9 +45,9 @@ def fine_tune(quantized: Network, network: Network, pictures: Sequence[Tensor], 
     """A copy of `quantized`, the 8-bit version of `network`, that has learned to give what `network` does.
 
     What is learned are weights, biases and how far apart the levels of an input are (Esser et al. 2020), but for those
-    of the first layer: a picture's values are on them as they are. The error is the mean square over random
-    patches of `pictures` (1, 3, H, W) in [0, 1], so no truth is needed, and what rounding of one layer does, others
-    make good. The same every time. Raises ValueError if there is no picture.
+    of the first layer: a picture's values are on them as they are. The error is the mean square over random patches of
+    `pictures` (1, 3, H, W) in [0, 1], so no truth is needed, and what rounding of one layer does, others make good.
+    The same every time. Raises ValueError if there is no picture.
     """
     if not pictures:
         raise ValueError("there is no picture to learn from")

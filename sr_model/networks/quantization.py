@@ -187,7 +187,8 @@ def _ranges(network: Network, pictures: Iterable[Tensor]) -> dict[str, tuple[flo
     """The lowest and highest input of each module over all pictures, by its name; 0 is always between them.
 
     Only these two numbers of each input are kept, and large pictures are processed in parts of PART pixels a side.
-    Narrower ranges, which clip rare values for finer steps, were tried: they lose far more than they gain.
+    Narrower ranges, which clip rare values for finer steps, were tried: they lose far more than they gain, unless
+    they are learned, as in `fine_tuning`.
     """
     ranges: dict[str, tuple[float, float]] = {}
 
