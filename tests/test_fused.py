@@ -1,5 +1,6 @@
 """The last steps of an enlargement, compiled: the same picture as step by step, whatever its size and its parts."""
 
+import os
 import subprocess
 import sys
 
@@ -119,3 +120,22 @@ upscaler.warm_up()
 assert np.array_equal(upscaler(small), once)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    """The parent's are not there, and waiting for them would never end."""
+    program = """
+import os
+import torch
+from sr_model.imaging.finishing.fused import expect_many, fused
+expect_many()
+torch.set_num_threads(2)
+x = torch.rand(1, 3, 20, 30)
+before = fused(x, 2)
+if child := os.fork():
+    assert os.waitpid(child, 0)[1] == 0
+else:
+    os._exit(not torch.equal(fused(x, 2), before))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -17,6 +17,29 @@ SIGNATURE = numba.void(
 )
 
 
+@numba.njit
+def _in_turn(parts: np.ndarray, whole: np.ndarray) -> None:
+    """(N, W) -> (N * W,), one of each part after another. N is written out, and unsigned, for vector instructions."""
+    one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
+    if len(parts) == 2:
+        a, b = parts[0], parts[1]
+        for j in range(np.uint64(len(a))):
+            i = two * j
+            whole[i], whole[i + one] = a[j], b[j]
+    elif len(parts) == 3:
+        a, b, c = parts[0], parts[1], parts[2]
+        for j in range(np.uint64(len(a))):
+            i = three * j
+            whole[i], whole[i + one], whole[i + two] = a[j], b[j], c[j]
+    elif len(parts) == 4:
+        a, b, c, d = parts[0], parts[1], parts[2], parts[3]
+        for j in range(np.uint64(len(a))):
+            i = np.uint64(4) * j
+            whole[i], whole[i + one], whole[i + two], whole[i + three] = a[j], b[j], c[j], d[j]
+    else:
+        whole[:] = parts[0]
+
+
 def _rows(
     first: int,
     last: int,
@@ -39,6 +62,8 @@ def _rows(
     least, most = np.empty((3, w), np.float32), np.empty((3, w), np.float32)
     tall = np.zeros(w + 4, np.float32)  # a row of the picture, enlarged downwards only
     line = np.empty(w, np.float32)
+    levels = np.empty((scale, w), np.uint8)  # of a row of the result, every `scale`th pixel
+    planes = np.empty((3, w * scale), np.uint8)
     for i in range(first, last):
         ends = (0, w, w, w)  # of the columns that are bounded
         if detail.size and RING <= i < h - RING and w > 2 * RING:
@@ -53,15 +78,14 @@ def _rows(
                                 lo, hi = min(lo, small[c, k, m]), max(hi, small[c, k, m])
                         room = np.float32(ROOM) * (hi - lo)
                         least[c, j], most[c, j] = lo - room, hi + room
-        for c in range(3):
-            above2, above1 = small[c, max(i - 2, 0)], small[c, max(i - 1, 0)]
-            here = small[c, i]
-            below1, below2 = small[c, min(i + 1, h - 1)], small[c, min(i + 2, h - 1)]
-            for dy in range(scale):
+        for dy in range(scale):
+            for c in range(3):
+                above2, above1 = small[c, max(i - 2, 0)], small[c, max(i - 1, 0)]
+                here = small[c, i]
+                below1, below2 = small[c, min(i + 1, h - 1)], small[c, min(i + 2, h - 1)]
                 a, b, d, e, f = down[i * scale + dy]  # 0 for what is outside of the picture
                 for j in range(w):
                     tall[j + 2] = a * above2[j] + b * above1[j] + d * here[j] + e * below1[j] + f * below2[j]
-                row = large[i * scale + dy]
                 for dx in range(scale):
                     a, b, d, e, f = across[min(2, w - 1) * scale + dx]
                     for j in range(w):
@@ -81,7 +105,9 @@ def _rows(
                                 line[j] = min(max(line[j], least[c, j]), most[c, j])
                     for j in range(w):
                         level = np.rint(min(max(line[j] * np.float32(255), np.float32(0)), np.float32(255)))
-                        row[j * scale + dx, c] = np.uint8(np.int32(level))
+                        levels[dx, j] = np.uint8(np.int32(level))
+                _in_turn(levels, planes[c])
+            _in_turn(planes, large[i * scale + dy].reshape(-1))
 
 
 try:

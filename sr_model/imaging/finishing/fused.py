@@ -7,6 +7,7 @@ pictures. Without it, torch does the steps.
 
 import functools
 import logging
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -47,14 +48,10 @@ def fused(x: Tensor, scale: int, detail: Tensor | None = None) -> Tensor | None:
         rows(h * part // parts, h * (part + 1) // parts, planes, details, down, across, large)
 
     parts = min(torch.get_num_threads(), h)
-    if parts == 1:
-        work(0)
-    else:
-        with ThreadPoolExecutor(parts - 1) as others:
-            futures = [others.submit(work, part) for part in range(1, parts)]
-            work(0)
-        for future in futures:
-            future.result()
+    futures = [_others(os.getpid()).submit(work, part) for part in range(1, parts)]
+    work(0)
+    for future in futures:
+        future.result()
     return torch.from_numpy(large).permute(2, 0, 1)[None]
 
 
@@ -66,6 +63,15 @@ def _rows() -> Callable[..., None] | None:
         log.info("Without Numba the last steps are done one by one, which is slower: %s", error)
         return None
     return rows
+
+
+@functools.cache
+def _others(_process: int) -> ThreadPoolExecutor:
+    """Threads that wait for the next picture: to start new ones takes as long as half of the work.
+
+    A process's own, as a fork does not inherit its parent's threads.
+    """
+    return ThreadPoolExecutor(os.cpu_count(), "finishing")
 
 
 def _taps(length: int, scale: int) -> np.ndarray:
