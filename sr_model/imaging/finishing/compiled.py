@@ -19,7 +19,10 @@ SIGNATURE = numba.void(
 
 @numba.njit
 def _in_turn(parts: np.ndarray, whole: np.ndarray) -> None:
-    """(N, W) -> (N * W,), one of each part after another. N is written out, and unsigned, for vector instructions."""
+    """(N, W) -> (N * W,): one of each part, again and again.
+
+    With N written out, and indices that cannot be negative, the compiler makes vector instructions of it.
+    """
     one, two, three = np.uint64(1), np.uint64(2), np.uint64(3)
     if len(parts) == 2:
         a, b = parts[0], parts[1]
@@ -37,7 +40,8 @@ def _in_turn(parts: np.ndarray, whole: np.ndarray) -> None:
             i = np.uint64(4) * j
             whole[i], whole[i + one], whole[i + two], whole[i + three] = a[j], b[j], c[j], d[j]
     else:
-        whole[:] = parts[0]
+        for n in range(len(parts)):
+            whole[n :: len(parts)] = parts[n]
 
 
 def _rows(
